@@ -1,0 +1,41 @@
+# Needs Python 3.11 to 3.13 and make; everything else goes into .venv. PYTHON=… chooses the interpreter.
+
+.PHONY: help setup up test check clean
+.DEFAULT_GOAL := help
+
+ARGS =
+VENV := .venv
+STAMP := $(VENV)/.installed
+
+help:
+	@echo 'make up      start three nodes that talk to each other (ARGS="--for 5" is handed to "actors up")'
+	@echo 'make test    install what tests need and run the gate: format, lint, types, imports, tests'
+	@echo 'make check   the same as make test'
+	@echo 'make setup   only install, into .venv'
+	@echo 'make clean   remove .venv, caches and build results'
+
+setup: $(STAMP)
+
+up: $(STAMP)
+	@$(VENV)/bin/actors up 3 $(ARGS)
+
+test check: $(STAMP)
+	@scripts/check
+
+$(STAMP): pyproject.toml constraints.txt scripts/find-python
+	@python=$$(scripts/find-python $(PYTHON)) || exit 1; \
+	echo "installing into $(VENV) with $$($$python --version); this is done once and needs the network" >&2; \
+	rm -rf $(VENV); \
+	said=$$($$python -m venv $(VENV) 2>&1) || { \
+		rm -rf $(VENV); echo "$$said" >&2; \
+		echo "make: $$python cannot make a virtual environment; on Debian run: apt-get install python3-venv" >&2; exit 1; \
+	}; \
+	$(VENV)/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e '.[dev]' || { \
+		echo 'make: the installation failed, see above; the same command tries it again' >&2; exit 1; \
+	}
+	@touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis
+	rm -rf .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,9 @@
+"""`python -m actors`: the command `actors`."""
+
+from __future__ import annotations
+
+import sys
+
+from actors.console.main import main
+
+sys.exit(main())

@@ -1,0 +1,159 @@
+"""Node processes: started with the public command, ready or explained, and never left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+import trio
+from msgspec import Struct
+
+from actors.control.failures import NodeConfigError, startup_error
+from actors.control.lines import LineReader
+from actors.control.messages import Failed, NodeIs
+from actors.snapshots import NodeSnapshot
+
+READY = 30.0
+"""Seconds that a node, with its app's setup, takes to be ready at most."""
+GRACE = 5.0
+"""Seconds that it takes to stop at most; then it is killed."""
+
+_MAX_REPORT = 1 << 20
+_STDERR = 2
+
+
+class NodeProcess(Struct, frozen=True, kw_only=True):
+    """How to start a node: what its command line says."""
+
+    name: str
+    control: Path
+    listen: tuple[str, ...]
+    app: str | None = None
+    engines: tuple[str, ...] = ()
+
+    def command(self, report: int, *, lifeline: bool) -> list[str]:
+        """The arguments, with the file descriptor for the report."""
+        command = [sys.executable, "-m", "actors", "run", "--name", self.name, "--control", str(self.control)]
+        command += [part for url in self.listen for part in ("--listen", url)]
+        command += [part for reference in self.engines for part in ("--engines", reference)]
+        command += ["--app", self.app] if self.app else []
+        return [*command, "--ready-fd", str(report), *(["--lifeline-fd", str(report)] if lifeline else [])]
+
+
+class Child:
+    """A node process that was started here.
+
+    It ends with this one, however this one ends: it holds the other end of `lifeline`.
+    """
+
+    def __init__(self, name: str, process: trio.Process, report: trio.SocketStream) -> None:
+        self.name = name
+        self.process = process
+        self._report = report
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def ready(self) -> NodeSnapshot:
+        """Returns once the node serves. NodeConfigError, with what the node said, if it never will."""
+        with trio.move_on_after(READY) as patience:
+            line = await self._read()
+        if patience.cancelled_caught:
+            raise NodeConfigError("not_ready", f"node {self.name} is not ready after {READY:.0f} s", "look at its setup")
+        if line is None:
+            code = await self.process.wait()
+            raise NodeConfigError("not_ready", f"node {self.name} ended with {_words(code)} before it was ready")
+        said = msgspec.json.decode(line, type=NodeIs | Failed)
+        if isinstance(said, Failed):
+            raise startup_error(self.name, said)
+        return said.node
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """SIGTERM, and SIGKILL to one that does not end. Cancellation does not stop it; it takes `grace` at most."""
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(grace):
+                self.process.send_signal(signal.SIGTERM)
+                await self.process.wait()
+            if self.process.returncode is None:
+                self.process.kill()
+                await self.process.wait()
+            await trio.aclose_forcefully(self._report)
+
+    def release(self) -> None:
+        """Let it go on without this process."""
+        self._report.socket.close()
+
+    async def _read(self) -> bytes | None:
+        try:
+            return await LineReader(self._report, _MAX_REPORT).read()
+        except trio.BrokenResourceError:
+            return None
+
+
+@asynccontextmanager
+async def open_children(starts: Sequence[NodeProcess], *, grace: float = GRACE) -> AsyncIterator[list[Child]]:
+    """The processes, all ready; ended when the block is left, or when one of them cannot start."""
+    children: list[Child] = []
+    try:
+        await start_all(starts, children)
+        yield children
+    finally:
+        await stop_all(children, grace)
+
+
+async def start_all(starts: Sequence[NodeProcess], children: list[Child], *, log: Path | None = None) -> None:
+    """Start them side by side, into `children`. NodeConfigError of the first, by name, that cannot."""
+    errors: dict[str, NodeConfigError] = {}
+
+    async def begin(start: NodeProcess) -> None:
+        try:
+            child = await _start(start, log)
+            children.append(child)
+            await child.ready()
+        except NodeConfigError as error:
+            errors[start.name] = error
+
+    async with trio.open_nursery() as nursery:
+        for start in starts:
+            nursery.start_soon(begin, start)
+    children.sort(key=[start.name for start in starts].index)
+    if errors:
+        raise errors[min(errors)]
+
+
+async def stop_all(children: Iterable[Child], grace: float = GRACE) -> None:
+    """End them side by side."""
+    with trio.CancelScope(shield=True):
+        async with trio.open_nursery() as nursery:
+            for child in children:
+                nursery.start_soon(child.stop, grace)
+
+
+async def _start(start: NodeProcess, log: Path | None) -> Child:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            process = await trio.lowlevel.open_process(
+                start.command(theirs.fileno(), lifeline=log is None),
+                stdin=-3,
+                # stdout is for this process's data; what nodes print are words.
+                stdout=_STDERR,
+                pass_fds=(theirs.fileno(),),
+                # Signals of the terminal reach this process, which ends its nodes in its own time.
+                start_new_session=True,
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return Child(start.name, process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+
+
+def _words(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"

@@ -1,0 +1,53 @@
+"""The bytes of a stream, as pieces; some are held back while cuts are planned, so that the end is seen coming."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import trio
+
+from actors.console.chunks import Chunker
+from actors.console.cuts import AHEAD_BYTES, Cuts
+
+_READ = 1 << 17
+
+
+class Intake:
+    """Takes from a stream, at most so much ahead as the plan of cuts wants."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream, chunker: Chunker, cuts: Cuts, already: bytes = b"") -> None:
+        self._stream = stream
+        self._chunker = chunker
+        self._cuts = cuts
+        self._ended = False
+        self.taken = 0
+        """Pieces that were given out."""
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._hold(chunker.feed(already))
+
+    async def take(self) -> list[bytes]:
+        """The next pieces, in order; none at the end."""
+        while not self._ended:
+            if data := await self._stream.receive_some(_READ):
+                self._hold(self._chunker.feed(bytes(data)))
+            else:
+                self._hold(self._chunker.end())
+                self._ended = True
+                self._cuts.end_in_sight(self.taken, len(self._held))
+            if pieces := self._release():
+                return pieces
+        return self._release()
+
+    def _hold(self, pieces: list[bytes]) -> None:
+        self._held.extend(pieces)
+        self._held_bytes += sum(map(len, pieces))
+
+    def _release(self) -> list[bytes]:
+        pieces = []
+        ahead = 0 if self._ended else self._cuts.ahead
+        while len(self._held) > ahead or self._held_bytes > AHEAD_BYTES:
+            pieces.append(self._held.popleft())
+            self._held_bytes -= len(pieces[-1])
+        self.taken += len(pieces)
+        return pieces

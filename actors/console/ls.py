@@ -1,0 +1,96 @@
+"""`actors ls nodes|proxies|engines`: what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from actors.console.exits import Exit
+from actors.console.options import Cluster, Json
+
+if TYPE_CHECKING:
+    from actors.console.words import Column, Row
+    from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
+
+Kind = Literal["nodes", "proxies", "engines"]
+
+
+async def ls(
+    kind: Annotated[Kind, Parameter(help="What to list.")] = "nodes", *, cluster: Cluster = None, json: Json = False
+) -> int:
+    """List nodes, proxies or engines."""
+    from actors.console.envelope import good
+    from actors.console.reach import gather, running
+    from actors.console.words import say, show, write
+
+    answers, silent = await gather(running(cluster), _QUESTIONS[kind])
+    items = [item for answer in answers for item in (answer if isinstance(answer, tuple) else (answer,))]
+    if json:
+        write(good({kind: items, **({"silent": silent} if silent else {})}))
+    else:
+        columns, row = _TABLES[kind]
+        show(columns(), [row(item) for item in items], title=kind)
+        say(*(f"{node}: {why}" for node, why in silent.items()))
+    if silent:
+        return Exit.PARTIAL if items else Exit.UNREACHABLE
+    return Exit.OK
+
+
+_QUESTIONS: dict[Kind, Callable[[Any], Any]] = {
+    "nodes": lambda control: control.node(),
+    "proxies": lambda control: control.proxies(),
+    "engines": lambda control: control.engines(),
+}
+
+
+def node_columns() -> Sequence[Column]:
+    """Of a table of nodes."""
+    from actors.console.words import Column
+
+    texts = [Column(title) for title in ("name", "id", "state", "addresses")]
+    return [*texts, *(Column(title, right=True) for title in ("pid", "engines", "connected", "up s"))]
+
+
+def node_row(node: NodeSnapshot) -> Row:
+    """A node in such a table."""
+    counted = node.statistics
+    known = (node.name, node.id[:8], node.state, " ".join(node.addresses), node.pid)
+    return (*known, counted.engines, f"{counted.connected}/{counted.proxies}", round(counted.uptime))
+
+
+def proxy_columns() -> Sequence[Column]:
+    """Of a table of proxies."""
+    from actors.console.words import Column
+
+    texts = [Column(title) for title in ("node", "peer", "permanence", "state", "transport")]
+    figures = ("rtt ms", "accepted", "delivered", "in flight", "lost", "expired", "refused", "reconnects")
+    return [*texts, *(Column(title, right=True) for title in figures)]
+
+
+def proxy_row(proxy: ProxySnapshot) -> Row:
+    """A proxy in such a table."""
+    told = proxy.ledger
+    known = (proxy.node, proxy.peer, proxy.permanence, proxy.state, proxy.transport, proxy.rtt_ms)
+    ended = (told.delivered, told.in_flight, told.lost, told.expired, told.refused)
+    return (*known, told.accepted, *ended, proxy.reconnects)
+
+
+def _engine_columns() -> Sequence[Column]:
+    from actors.console.words import Column
+
+    texts = [Column(title) for title in ("node", "name", "type", "state")]
+    return [*texts, *(Column(title, right=True) for title in ("held", "handled", "crashes", "restarts"))]
+
+
+def _engine_row(engine: EngineSnapshot) -> Row:
+    known = (engine.node, engine.name, engine.type, engine.state)
+    return (*known, f"{engine.held}/{engine.capacity}", engine.handled, engine.crashes, engine.restarts)
+
+
+_TABLES: dict[Kind, tuple[Callable[[], Sequence[Column]], Callable[[Any], Row]]] = {
+    "nodes": (node_columns, node_row),
+    "proxies": (proxy_columns, proxy_row),
+    "engines": (_engine_columns, _engine_row),
+}

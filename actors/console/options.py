@@ -1,0 +1,15 @@
+"""Options that several commands have. Imports the command line parser only."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+Json: TypeAlias = Annotated[bool, Parameter(name="--json", negative=(), help="Print a JSON envelope instead of words.")]
+Cluster: TypeAlias = Annotated[str | None, Parameter(name="--cluster", help="The cluster, where several run.")]
+
+
+def flag(words: str) -> Parameter:
+    """An option that is there or not, without a `--no-` twin."""
+    return Parameter(negative=(), help=words)

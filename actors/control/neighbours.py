@@ -1,0 +1,77 @@
+"""Who can be meant by a name: this node, its peers, and the nodes whose control sockets lie beside its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import trio
+
+from actors.control.client import open_control
+from actors.control.resolve import Known, find_node, split_address
+from actors.errors import ActorError
+from actors.identity import EngineID, NodeID
+
+_PATIENCE = 2.0
+"""Seconds for a neighbour to say who it is. One that does not is no neighbour."""
+
+
+class Nodes:
+    """All nodes that can be meant somewhere, and where those on this machine can be asked."""
+
+    def __init__(self, known: Iterable[Known], sockets: Mapping[str, Path]) -> None:
+        self._known = frozenset(known)
+        self._sockets = sockets
+
+    def node(self, text: str) -> NodeID:
+        """The node that is meant. ControlError `unknown_node`, `ambiguous_node`."""
+        return find_node(text, self._known)
+
+    def address(self, text: str) -> EngineID:
+        """The engine that is meant by `b/echo`; whether there is one is not known here."""
+        node, engine = split_address(text)
+        return EngineID(self.node(node), engine)
+
+    def socket(self, node: NodeID) -> Path | None:
+        """Its control socket, if it runs on this machine."""
+        return self._sockets.get(str(node))
+
+    def name(self, node: NodeID) -> str:
+        """What to call it."""
+        return next((known.name for known in self._known if known.name and known.id == str(node)), node.short)
+
+
+class Neighbours:
+    """Who answers in the directory of `own`, without `own` itself."""
+
+    def __init__(self, own: Path) -> None:
+        self._own = own
+        self._ids: dict[Path, tuple[tuple[int, int], str]] = {}
+
+    async def sockets(self) -> dict[Known, Path]:
+        """Name and NodeID of each, with its socket. Each is asked once: one that is restarted has a new socket."""
+        paths = [path for path in self._own.parent.glob("*.sock") if path != self._own]
+        ids = [(path, await self._id_of(path)) for path in paths]
+        self._ids = {path: self._ids[path] for path, id in ids if id}
+        return {Known(path.stem, id): path for path, id in ids if id}
+
+    async def _id_of(self, path: Path) -> str:
+        """The NodeID as text; empty for a socket where nobody answers."""
+        try:
+            stamp = _stamp(path)
+            if path not in self._ids or self._ids[path][0] != stamp:
+                self._ids[path] = (stamp, await _ask_id(path))
+            return self._ids[path][1]
+        except (ActorError, OSError, trio.TooSlowError):
+            return ""
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+async def _ask_id(path: Path) -> str:
+    with trio.fail_after(_PATIENCE):
+        async with open_control(path) as control:
+            return (await control.node()).id

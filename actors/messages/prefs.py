@@ -1,0 +1,22 @@
+"""How a message should travel, and for how long it is worth it. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class TransportPrefs(Struct, frozen=True, gc=False):
+    """What a message asks of its transport (SPEC section 2: TransportPrefs)."""
+
+    ordering: Literal["ordered", "unordered"] = "ordered"
+    reliability: Literal["reliable", "unreliable"] = "reliable"
+    security: Literal["direct"] = "direct"
+
+
+PREFS = TransportPrefs()
+"""What holds where nothing is said: ordered, reliable, direct."""
+
+EXPIRY = 30.0
+"""Seconds for which a message is worth delivering, where nothing is said."""

@@ -1,0 +1,331 @@
+"""One proven connection at work: frames in, frames out, and the little that must happen between them at once.
+
+With `outbox` this is the hot path between nodes. Everything but `run` is synchronous, so that nothing can come
+between a frame and its effect.
+
+    run ─ read: stream ▶ FrameBuffer ▶ on_frame ▶ Receive.take ▶ mailboxes      (one task)
+        └ flush: what the socket did not take                                    (one task)
+    pump: Transmit.write ▶ Ack + Messages in one send                            (whoever has something to write)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import trio
+
+from actors.errors import ProtocolError
+from actors.net.closing import Closing
+from actors.net.contest import Contender
+from actors.net.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
+from actors.net.messages import (
+    Ack,
+    Bye,
+    Frame,
+    Messages,
+    Ping,
+    Pong,
+    Resume,
+    Settled,
+    Want,
+)
+from actors.net.outbox import Outbox
+from actors.net.receive import Receive
+from actors.net.wire import MESSAGES, decode, decode_messages, encode
+from actors.runtime import Alarm, Clock
+from transports.base import Stream
+from transports.errors import ConnectionLost, FrameError
+from transports.frames import FrameBuffer
+
+ACK_EVERY = 256
+"""Messages after which an Ack does not wait."""
+ACK_DELAY = 0.005
+"""Seconds that an Ack may wait for something to ride on."""
+_MAX_BACKLOG = 1 << 20
+
+
+class Owner(Protocol):
+    """The session that a link belongs to. All its methods are synchronous."""
+
+    outbox: Outbox
+
+    def may_write(self, link: Link) -> bool:
+        """Whether the link is the current one, and no promise forbids to write (C4, D2)."""
+
+    def on_resume(self, link: Link, record: Resume) -> None: ...
+    def on_messages(self, link: Link, record: Messages, payload: memoryview) -> None: ...
+    def on_want(self, link: Link, record: Want) -> None: ...
+    def on_control(self, link: Link, record: Frame) -> None: ...
+    def ended(self, link: Link, reason: str) -> None: ...
+
+
+class Link:
+    """A proven end of a connection, from its proof to its end."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        frames: FrameBuffer,
+        contender: Contender,
+        owner: Owner,
+        receive: Receive,
+        clock: Clock,
+        *,
+        deadline: float,
+        rtt: float | None = None,
+        liveness: LivenessCfg | None = None,
+    ) -> None:
+        self.stream = stream
+        self.contender = contender
+        self.owner = owner
+        self.receive = receive
+        self.closing = Closing()
+        self.liveness = Liveness(clock.now(), liveness)
+        if rtt is not None:
+            self.liveness.sample(rtt)
+        self.resumed = False
+        """Whether the peer's Resume has arrived (C4)."""
+        self.going_away = False
+        """The peer is stopping: nothing new is written here (D5)."""
+        self.reason: str | None = None
+        """Why it ended; None while it lives."""
+        self.lanes: dict[int, tuple[str, str]] = {}
+        self.skipped = 0
+        """Unknown optional frames (H11)."""
+        self._frames = frames
+        self._clock = clock
+        self._out = b""
+        self._room = trio.Event()
+        self._scope = trio.CancelScope()
+        self._owes_settled = False
+        self._ack_alarm: Alarm | None = None
+        self._beat_alarm: Alarm | None = None
+        self._resume_alarm: Alarm | None = clock.call_at(deadline, self._not_resumed)
+
+    # -- life -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._flush)
+                    self._beat()
+                    await self._read()
+        finally:
+            self.end("cancelled")
+
+    def end(self, reason: str) -> None:
+        """It is over, now. Idempotent; the first reason stands."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        for alarm in (self._ack_alarm, self._beat_alarm, self._resume_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        self._scope.cancel()
+        self.owner.ended(self, reason)
+
+    def close(self, reason: str) -> None:
+        """Say Bye, then end."""
+        if self.reason is None:
+            self.write(encode(Bye("".join(filter(str.isprintable, reason))[:200])))
+            self.end(reason)
+
+    def _not_resumed(self) -> None:
+        self._resume_alarm = None
+        self.close("handshake_timeout")
+
+    # -- writing ----------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send now what fits, keep the rest for `flush`."""
+        if self.reason is not None:
+            return
+        if self._out:
+            self._out += data
+            if len(self._out) > _MAX_BACKLOG + len(data):
+                self.end("not_reading")
+            return
+        try:
+            sent = self.stream.send_nowait(data)
+        except ConnectionLost as error:
+            return self.end(str(error))
+        self.liveness.wrote(self._clock.now(), sent)
+        if sent < len(data):
+            self._out = data[sent:]
+            self._room.set()
+
+    def pump(self) -> None:
+        """Write what the transmit half lets us, an Ack ahead of it if one is owed (S11)."""
+        if self._out or self.reason is not None or self.going_away:
+            return
+        transmit = self.owner.outbox.transmit
+        while transmit.can_write and not self._out and self.owner.may_write(self):
+            parts = transmit.write(self._clock.now())
+            if parts is None:
+                break
+            self._owes_settled = False
+            if self.receive.owes:
+                parts.insert(0, self._ack())
+            self.write(b"".join(parts))
+        while transmit.wants and self.reason is None:
+            self.write(encode(transmit.wants.pop(0)))
+        if self._owes_settled:
+            self._owes_settled = False
+            self.write(encode(Settled(transmit.settled)))
+
+    async def _flush(self) -> None:
+        while True:
+            await self._room.wait()
+            self._room = trio.Event()
+            while self._out:
+                try:
+                    await self.stream.wait_writable()
+                    sent = self.stream.send_nowait(self._out)
+                except ConnectionLost as error:
+                    return self.end(str(error))
+                self._out = self._out[sent:]
+                self.liveness.wrote(self._clock.now(), sent)
+            self.pump()
+
+    def _ack(self) -> bytes:
+        if self._ack_alarm is not None:
+            self._ack_alarm.cancel()
+            self._ack_alarm = None
+        return encode(self.receive.ack())
+
+    def acknowledge(self) -> None:
+        """Write an Ack if there is anything to say."""
+        if self.receive.owes and self.reason is None:
+            self.write(self._ack())
+
+    def _ack_late(self) -> None:
+        self._ack_alarm = None
+        self.acknowledge()
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        stream, frames = self.stream, self._frames
+        self._handle()  # what came behind the handshake's last frame
+        while self.reason is None:
+            room = frames.writable()
+            try:
+                count = stream.receive_nowait(room)
+            except trio.WouldBlock:
+                self.liveness.dry(self._clock.now())
+                await self._until_readable()
+                continue
+            except ConnectionLost as error:
+                return self.end(str(error))
+            if not count:
+                return self.end("closed by the peer")
+            frames.commit(count)
+            self._handle()
+            if count == len(room):
+                await trio.lowlevel.checkpoint()
+            elif self.reason is None:
+                await self._until_readable()
+
+    async def _until_readable(self) -> None:
+        try:
+            await self.stream.wait_readable()
+        except ConnectionLost as error:
+            self.end(str(error))
+
+    def _handle(self) -> None:
+        """All whole frames that have come, then the acknowledgement they ask for (S11)."""
+        self.liveness.received(self._clock.now())
+        try:
+            for frame in self._frames:
+                self.on_frame(frame)
+                if self.reason is not None:
+                    return
+        except (ProtocolError, FrameError) as error:
+            self.owner.outbox.transmit.blame()
+            return self.close(f"protocol error: {error}")
+        receive = self.receive
+        if receive.news or receive.position - receive.acknowledged >= ACK_EVERY:
+            self.acknowledge()
+        elif receive.position > receive.acknowledged and self._ack_alarm is None:
+            self._ack_alarm = self._clock.call_at(self._clock.now() + ACK_DELAY, self._ack_late)
+
+    def on_frame(self, frame: memoryview) -> None:
+        """One frame, without its length. Raises ProtocolError."""
+        if frame[0] == MESSAGES and self.resumed:
+            record, payload = decode_messages(frame)
+            return self.owner.on_messages(self, record, payload)
+        decoded = decode(frame)
+        if not self.resumed and not isinstance(decoded, Resume | Bye):
+            raise ProtocolError("a frame before the Resume")  # S6
+        match decoded:
+            case Ack() as ack:
+                self._on_ack(ack)
+            case Settled(number):
+                self.receive.settled(number)
+            case Ping(token):
+                self.write(encode(Pong(token)))
+            case Pong(token):
+                self.liveness.pong(self._clock.now(), token)
+            case Want() as want:
+                self.owner.on_want(self, want)
+            case Resume() as resume:
+                self._on_resume(resume)
+            case Bye(reason):
+                self.end(f"bye: {reason}")
+            case None:
+                self.skipped += 1
+            case other:
+                self.owner.on_control(self, other)
+
+    def _on_resume(self, resume: Resume) -> None:
+        if self.resumed:
+            raise ProtocolError("a second Resume")
+        self.resumed = True
+        if self._resume_alarm is not None:
+            self._resume_alarm.cancel()
+            self._resume_alarm = None
+        self._owes_settled = bool(resume.refusals)
+        self.owner.on_resume(self, resume)
+
+    def _on_ack(self, ack: Ack) -> None:
+        outbox = self.owner.outbox
+        if outbox.transmit.acknowledge(ack.upto, ack.refusals, ack.credit):
+            self.liveness.round_trip(self._clock.now())
+        if ack.refusals:
+            self._owes_settled = True
+        outbox.settled()
+        outbox.pump()
+
+    # -- liveness ---------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Ask, look, or give up, as the judgement says (T1, T2)."""
+        self._beat_alarm = None
+        now = self._clock.now()
+        due = self.liveness.due(now)
+        if due is LOOK:
+            self._look(now)
+            due = self.liveness.due(now)
+        if due is DEAD:
+            self.stream.abort()
+            return self.end("no heartbeat")
+        if isinstance(due, Ask):
+            self.write(encode(Ping(due.token)))
+            self.liveness.ping_sent(now)
+        if self.reason is None:
+            self._beat_alarm = self._clock.call_at(max(self.liveness.next_deadline(), now + 0.01), self._beat)
+
+    def _look(self, now: float) -> None:
+        """Read once more before judging: a loop that was stalled must not take its own sleep for the peer's death."""
+        try:
+            count = self.stream.receive_nowait(self._frames.writable())
+        except trio.WouldBlock:
+            return self.liveness.dry(now)
+        except ConnectionLost as error:
+            return self.end(str(error))
+        if not count:
+            return self.end("closed by the peer")
+        self._frames.commit(count)
+        self._handle()

@@ -1,0 +1,213 @@
+"""What the network engines of one node share, and the Router's table of proxies.
+
+The table is plain data with synchronous methods: who finds a proxy in it, and hands it a message, does both in
+one step (PROTOCOL L2), and a proxy leaves it before it settles anything (C10).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from random import Random
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from actors.errors import Refused, SendError
+from actors.identity import EngineID, Incarnation, NodeID, NodeKey
+from actors.net.adverts import NodeAdvert
+from actors.net.backoff import BackoffCfg
+from actors.net.life import Life
+from actors.net.locality import is_local
+from actors.net.liveness import LivenessCfg
+from actors.net.messages import MAX_FRAME, Kind
+from actors.net.outbox import CAPACITY, Outbox
+from actors.net.peers import PeerRecord, Peers
+from actors.net.receive import Receive
+from actors.net.session import IDLE_AFTER, Session
+from actors.net.transmit import Ledger, Run
+from actors.runtime import Runtime
+
+Record: TypeAlias = PeerRecord[Receive]
+
+
+class NetworkCfg(Struct, frozen=True, kw_only=True):
+    """Times in seconds, sizes in bytes."""
+
+    backoff: BackoffCfg = BackoffCfg()
+    liveness: LivenessCfg = LivenessCfg()
+    handshake_timeout: float = 5.0
+    """From accept or dial to the peer's Resume (H9)."""
+    attempt_timeout: float = 30.0
+    """For one attempt over all addresses; at most the backoff cap (T4)."""
+    idle_after: float = IDLE_AFTER
+    """Without a message for this long an ephemeral end asks to close (D1)."""
+    drain_timeout: float = 10.0
+    """For acknowledgements when the node stops (D5)."""
+    outbox: int = CAPACITY
+    """Of one peer; every message weighs 2 KiB besides its bytes."""
+    max_frame: int = MAX_FRAME
+    peers: int = 10_000
+    unproven: int = 256
+    """Connections that have not proved themselves, in all and of one source (H9)."""
+    unproven_per_source: int = 16
+    insecure: bool = False
+    """Whether plain transports may leave this machine."""
+
+
+class Network:
+    """One node's: identity, book of peers, table of proxies, and what they are made with."""
+
+    def __init__(
+        self, key: NodeKey, incarnation: Incarnation, runtime: Runtime, random: Random, cfg: NetworkCfg, name: str = ""
+    ) -> None:
+        self.key = key
+        self.name = name
+        self.incarnation = incarnation
+        self.runtime = runtime
+        self.clock = runtime.clock
+        self.random = random
+        self.cfg = cfg
+        self.peers: Peers[Receive] = Peers(cfg.peers)
+        self.epochs = count(1).__next__
+        """Names for transmit halves and receive records; never the same twice in an incarnation (S1)."""
+        self.advert: NodeAdvert | None = None
+        self.schemes: frozenset[str] = frozenset()
+        """What this node can dial."""
+        self.table = Table(self)
+        self.past = Ledger()
+        """Of all proxies that have ended."""
+        self.duplicates: list[Incarnation] = []
+        """Newer incarnations of this very node that peers have sworn to (I3)."""
+
+    @property
+    def advert_version(self) -> int:
+        """Of this node's own advert; 0 if it has none."""
+        return self.advert.version if self.advert else 0
+
+    def keep(self, advert: NodeAdvert, learned_from: str | None) -> None:
+        """Remember another node's advert, unless a newer one is known."""
+        if advert.id != self.key.id:
+            record = self.peers.open(advert.id)
+            if record.advert is None or record.advert.version < advert.version:
+                record.advert, record.learned_from = advert, learned_from
+
+    def trusts(self, learned_from: str | None) -> bool:
+        """Whether local addresses that this host told us of may be dialed (A4)."""
+        return learned_from is None or is_local(learned_from)
+
+    def readvertise(self, version: int) -> None:
+        """Sign our addresses anew: somebody has a newer advert of ours than we remember (A3)."""
+        if self.advert is not None:
+            addresses = [(address.url, address.weight) for address in self.advert.addresses]
+            self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
+
+    def outlived(self, newest: Incarnation) -> None:
+        """A peer has sworn that it knows a newer incarnation of this node (I3).
+
+        Once, this node takes it for a lost state file or a clock set back, and goes on above it.
+        """
+        self.duplicates.append(newest)
+        if len(self.duplicates) == 1:
+            self.incarnation = Incarnation(newest.boot + 1, self.random.getrandbits(64))
+
+    def nonce(self) -> bytes:
+        """32 fresh random bytes."""
+        return self.random.randbytes(32)
+
+    def versions(self, peer: NodeID) -> tuple[int, int]:
+        """The versions of our own advert, and of the peer's as we know it."""
+        record = self.peers.find(peer)
+        return self.advert_version, record.advert_version if record else 0
+
+
+class Entry:
+    """A proxy's place in the table: its outbox, which takes messages at once, and what it shows of itself."""
+
+    def __init__(self, record: Record, outbox: Outbox) -> None:
+        self.record = record
+        self.outbox = outbox
+        self.session: Session | None = None
+        self.life = Life(permanent=bool(record.holders))
+        self.address: str | None = None
+        """The URL that the current connection goes over."""
+
+    @property
+    def peer(self) -> NodeID:
+        return self.record.id
+
+
+class Table:
+    """The proxies there are, by node. `announce` tells the Router of an entry that has no proxy yet."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._entries: dict[NodeID, Entry] = {}
+        self.announce: Callable[[NodeID], None] = _nobody
+        self.stopping = False
+
+    def find(self, peer: NodeID) -> Entry | None:
+        """The entry of the proxy for this node."""
+        return self._entries.get(peer)
+
+    def outlet(self, peer: NodeID) -> Outbox:
+        """The outbox for a node, made if there is none. Refused if nothing is known of the node."""
+        entry = self._entries.get(peer)
+        if entry is not None:
+            return entry.outbox
+        record = self._network.peers.find(peer)
+        if record is None or record.advert is None:
+            raise Refused("unknown_node", f"no advert of node {peer.short} is known; learn one first")
+        return self.open(peer).outbox
+
+    def open(self, peer: NodeID) -> Entry:
+        """A place for a new proxy. Refused when the node is stopping."""
+        if self.stopping:
+            raise Refused("stopping", "this node is stopping")
+        network = self._network
+        record = network.peers.open(peer)
+        outbox = Outbox(
+            peer.short,
+            network.epochs(),
+            clock=network.clock,
+            pace=network.runtime.pace,
+            report=lambda run, outcome: self._report(peer, run, outcome),
+            reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
+            capacity=network.cfg.outbox,
+        )
+        entry = self._entries[peer] = Entry(record, outbox)
+        record.proxied = True
+        self.announce(peer)
+        return entry
+
+    def leave(self, entry: Entry) -> None:
+        """The proxy ends: from now on this node has none, or another (C10). Idempotent."""
+        if self._entries.get(entry.peer) is entry:
+            del self._entries[entry.peer]
+            entry.record.proxied = False
+            if entry.record.holders and not self.stopping:
+                self.open(entry.peer)
+
+    def limit_changed(self, peer: NodeID) -> None:
+        """An engine made room for this node's messages."""
+        entry = self._entries.get(peer)
+        if entry is not None and entry.session is not None:
+            entry.session.limit_changed()
+
+    def _report(self, peer: NodeID, run: Run, outcome: SendError) -> None:
+        """Messages that were told and did not arrive. Answers nobody waits for are no loss."""
+        if run.kind is Kind.TELL:
+            runtime = self._network.runtime
+            sender, to = EngineID(runtime.id, run.lane.sender), EngineID(peer, run.lane.target.name)
+            for item in run.items or ():
+                runtime.dead_letters.add(sender, to, item, outcome)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(tuple(self._entries.values()))
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+def _nobody(peer: NodeID) -> None:
+    raise Refused("no_route", "the network of this node does not run")

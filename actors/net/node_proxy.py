@@ -1,0 +1,571 @@
+"""Node Proxy: responsible for communication with one specific remote node.
+
+spec: "It performs transport selection, connection establishment and maintenance. It forwards messages between local
+engine instances and Transport Connection engine instances. Connections may be ephemeral or permanent."
+
+`life` decides; this engine feeds it what happens and does what it says. Data does not pass through its behaviour:
+it goes from the outbox to the current link (`session`, `link`), drained in batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import trio
+from msgspec import Struct, field
+
+from actors.engine import Engine, LocalCfg, MailboxStatistics, on
+from actors.errors import Lost, SendError
+from actors.events import Connected, DialFailed, Disconnected, DuplicateIdentity, ProxyChanged
+from actors.identity import EngineID
+from actors.messages import Started
+from actors.net.adverts import next_version
+from actors.net.backoff import Backoff
+from actors.net.delivery import Delivery
+from actors.net.life import Action, Event, Facts, Life, Phase, step
+from actors.net.link import Link
+from actors.net.messages import Advert, AdvertStale, Frame
+from actors.net.network import Entry, Network, NetworkCfg
+from actors.net.outbox import FRAME_MARGIN
+from actors.net.peers import Judgement
+from actors.net.selection import Attempt, DialPrefs, Offer, rank
+from actors.net.session import Session
+from actors.net.vocabulary import (
+    ROUTER,
+    AdvertCame,
+    AdvertChanged,
+    Attach,
+    AttemptOver,
+    Connect,
+    Dial,
+    DialNow,
+    Disconnect,
+    DrainDue,
+    Emptied,
+    EstablishDue,
+    GoingAway,
+    HandshakeStarted,
+    IdleAgreed,
+    LinkEnded,
+    OfferAdvert,
+    PermanenceChanged,
+    RetryDue,
+    StopProxy,
+    TurnedAway,
+    transport_engine,
+)
+from actors.net.vocabulary import DialFailed as Failed
+from actors.net.wire import encode
+from transports.addresses import TransportAddress, parse_address
+from transports.errors import AddressError
+
+Schedule: TypeAlias = tuple[Attempt[TransportAddress], ...]
+
+
+# -- configuration ----------------------------------------------------------------------------------------
+
+
+class NodeProxyLocalCfg(LocalCfg):
+    """spec: NodeProxyLocalCfg. The node's, the same for all its proxies."""
+
+    network: NetworkCfg = NetworkCfg()
+
+
+# -- state ------------------------------------------------------------------------------------------------
+
+
+class NodeProxyLocalState(Struct):
+    """spec: NodeProxyLocalState."""
+
+    backoff: Backoff
+    why: str = "made"
+    """The last thing that ended an attempt or a connection, in words."""
+    attempt: trio.CancelScope | None = None
+    """The attempt under way; None if there is none."""
+    handshakes: set[EngineID] = field(default_factory=set)
+    """Connections of ours whose ConnectRequest is out."""
+    denied: bool = False
+    """The peer has signed that it will not have us."""
+
+
+NodeProxyMailboxState: TypeAlias = MailboxStatistics
+NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue
+NodeProxyActionArguments: TypeAlias = Facts
+"""spec: what a guard hands to its action; here, the facts that the life machine decides by."""
+
+
+class Orders:
+    """From the handlers to the port: the attempts to make, one after the other."""
+
+    def __init__(self) -> None:
+        self.send, self.receive = trio.open_memory_channel[Schedule](8)
+
+
+class NodeProxy(Engine):
+    """spec: NodeProxyEngine, a triple of cfg, env and behaviour."""
+
+    settings: NodeProxyLocalCfg
+    network: Network
+    entry: Entry
+    state: NodeProxyLocalState
+    orders: Orders
+    session: Session
+
+    @classmethod
+    def of(cls, network: Network, entry: Entry) -> NodeProxy:
+        """The proxy for an entry of the Router's table."""
+        backoff = Backoff(network.cfg.backoff)
+        table, record, outbox = network.table, entry.record, entry.outbox
+        delivery = Delivery(network.runtime, entry.peer, record, outbox, table.limit_changed)
+        session = Session(
+            entry.peer,
+            outbox,
+            record,
+            clock=network.clock,
+            find=delivery.find,
+            answer=delivery.answer,
+            epochs=network.epochs,
+            idle_after=network.cfg.idle_after,
+        )
+        entry.session = session
+        return cls(
+            settings=NodeProxyLocalCfg(network=network.cfg),
+            network=network,
+            entry=entry,
+            state=NodeProxyLocalState(backoff),
+            orders=Orders(),
+            session=session,
+        )
+
+    # -- guards and actions: what happens ---------------------------------------------------------------
+
+    @on(Started)
+    def started(self, _: Started) -> None:
+        """Made for a message, for permanence, or for a connection that is about to attach."""
+        self.session.changes = self
+        if self.entry.record.holders:
+            self._step(Event.TO_PERMANENT, "permanent")
+        elif not self.entry.outbox.idle:
+            self._step(Event.SEND, "first message")
+        else:
+            self.set_timer(EstablishDue(), after=self.network.cfg.handshake_timeout)
+
+    @on(EstablishDue)
+    def establish_due(self, _: EstablishDue) -> None:
+        """Nobody attached: a message may have come meanwhile; otherwise there is nothing to be here for."""
+        self._step(Event.QUEUE_EMPTY if self.entry.outbox.idle else Event.SEND, "nobody came")
+
+    @on(PermanenceChanged)
+    def permanence_changed(self, msg: PermanenceChanged) -> None:
+        """SetPermanence, by way of the Router (L2)."""
+        self._step(msg.event, "permanence was set")
+
+    @on(DialNow)
+    def dial_now(self, _: DialNow) -> None:
+        """A connection is wanted at once."""
+        self._step(Event.DIAL_NOW, "dial now")
+
+    @on(AdvertChanged)
+    def advert_changed(self, _: AdvertChanged) -> None:
+        """New addresses wake a proxy that waits."""
+        self._step(Event.ADVERT_CHANGED, "a newer advert")
+
+    @on(RetryDue)
+    def retry_due(self, _: RetryDue) -> None:
+        """The backoff is over."""
+        self._step(Event.RETRY_DUE, "retry")
+
+    @on(HandshakeStarted)
+    def handshake_started(self, msg: HandshakeStarted) -> None:
+        """An address answers; now it has to prove itself."""
+        self.state.handshakes.add(msg.connection)
+        self._step(Event.HANDSHAKE_STARTED, "handshake")
+
+    @on(AttemptOver)
+    def attempt_over(self, _: AttemptOver) -> None:
+        """All addresses of the attempt have been tried, or one of them is proven."""
+        denied, self.state.denied = self.state.denied, False
+        self._step(Event.DENIED if denied else Event.DIAL_FAILED, self.state.why)
+
+    @on(Attach)
+    def attach(self, msg: Attach) -> Link | TurnedAway:
+        """A proven connection, ours or the peer's."""
+        if self.state_of_life.phase in (Phase.DRAINING, Phase.CLOSED):
+            return TurnedAway("stopping", retry_after=1.0)
+        turned_away = self._judge(msg)
+        if turned_away is not None:
+            return turned_away
+        receive = self.session.receive_half(msg.incarnation, msg.epoch)
+        if receive is None or msg.proved_epoch not in (None, self.entry.outbox.transmit.epoch):
+            return TurnedAway("another_session")
+        record = self.entry.record
+        if msg.greet is not None:
+            record.accept(msg.contender.id)
+        self.entry.outbox.bound(msg.max_frame - FRAME_MARGIN)
+        link = Link(
+            msg.stream,
+            msg.frames,
+            msg.contender,
+            self.session,
+            receive,
+            self.network.clock,
+            deadline=msg.deadline,
+            rtt=msg.rtt,
+            liveness=self.network.cfg.liveness,
+        )
+        record.ends += 1
+        record.counters.proven += 1
+        epoch = self.entry.outbox.transmit.epoch
+        self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
+        self.state.backoff.proven(self.now)
+        self.cancel_timer(EstablishDue())
+        self._step(Event.PROVEN, "accepted" if msg.greet else "dialed")
+        self._offer_advert(link, msg.advert_yours)
+        return link
+
+    @on(LinkEnded)
+    def link_ended(self, msg: LinkEnded) -> None:
+        """A proven end is gone; whether that is the end of more is for the life machine to say (C8)."""
+        self.state.why = msg.reason
+        self._step(Event.CLEAN_END if msg.clean else Event.END_LOST, msg.reason)
+
+    @on(IdleAgreed)
+    def idle_agreed(self, msg: IdleAgreed) -> None:
+        """Both were idle; if nothing was written since, close (D3)."""
+        if msg.link is self.session.current and msg.link.closing.on_idle_ok():
+            self._step(Event.IDLE_AGREED, "idle")
+
+    @on(GoingAway)
+    def going_away(self, msg: GoingAway) -> None:
+        """The peer is stopping; do not call again too soon (D5)."""
+        self.state.backoff.told(self.now, msg.retry_after, signed=True)
+
+    @on(Emptied)
+    def emptied(self, _: Emptied) -> None:
+        """Nothing is queued any more: reason to end for one that only establishes, or drains."""
+        if self.entry.outbox.idle:
+            draining = self.state_of_life.phase is Phase.DRAINING
+            self._step(Event.DRAINED if draining else Event.QUEUE_EMPTY, "nothing left to send")
+
+    @on(Disconnect)
+    def disconnect(self, _: Disconnect) -> None:
+        """Somebody wants the connections closed."""
+        for link in list(self.session.links):
+            link.close("closed on request")
+
+    @on(StopProxy)
+    def stop_proxy(self, _: StopProxy) -> None:
+        """The node is stopping (D5)."""
+        self._step(Event.STOP, "node_stopped")
+
+    @on(DrainDue)
+    def drain_due(self, _: DrainDue) -> None:
+        """The time for acknowledgements is up."""
+        self._step(Event.DRAINED, "node_stopped")
+
+    @on(AdvertCame)
+    async def advert_came(self, msg: AdvertCame) -> None:
+        """An advert goes to the Router, its verdict back to the peer; a verdict on ours may tell of a lost state (A3)."""
+        match msg.record:
+            case Advert(data):
+                host = msg.link.stream.source
+                msg.link.write(encode(await self.ask(ROUTER, OfferAdvert(data, host))))
+            case AdvertStale(data) if self.network.advert is not None:
+                version = next_version(self.network.advert, data)
+                if version is not None:
+                    self.network.readvertise(version)
+                    self._offer_advert(msg.link, 0)
+            case _:
+                pass
+
+    # -- deciding, and doing ----------------------------------------------------------------------------
+
+    @property
+    def state_of_life(self) -> Life:
+        """Where this proxy stands (`actors.net.life`)."""
+        return self.entry.life
+
+    def _facts(self) -> Facts:
+        outbox = self.entry.outbox
+        return Facts(
+            queued=outbox.queued > 0,
+            retained=outbox.transmit.unacknowledged > 0,
+            awaiting=self._awaiting(),
+            proven=len(self.session.links),
+            dialing=self.state.attempt is not None,
+            handshaking=bool(self.state.handshakes),
+        )
+
+    def _awaiting(self) -> bool:
+        return any(slot.peer == self.entry.peer for slot in self.network.runtime.asks)
+
+    def _step(self, event: Event, why: str) -> None:
+        """Feed an event to the life machine, and do what it says."""
+        before = self.entry.life
+        self.entry.life, actions = step(before, event, self._facts())
+        if self.entry.life.phase is not before.phase:
+            self._announce(before.phase, self.entry.life.phase, why)
+        for action in actions:
+            _ACTIONS[action](self)
+        self._watch_outbox()
+
+    def _announce(self, old: Phase, new: Phase, why: str) -> None:
+        events = self.network.runtime.events
+        events.emit(ProxyChanged(self.now, self.entry.peer, old.value, new.value, why))
+
+    def _watch_outbox(self) -> None:
+        """Ready proxies need not know when their outbox runs empty; it happens all the time."""
+        waits = self.entry.life.phase in (Phase.DIALING, Phase.HANDSHAKING, Phase.BACKOFF, Phase.DRAINING)
+        self.entry.outbox.emptied = self._outbox_emptied if waits else None
+
+    def _outbox_emptied(self) -> None:
+        self.entry.outbox.emptied = None
+        self.post(Emptied())
+
+    def _dial(self) -> None:
+        self.state.backoff.attempt(self.now)
+        self.cancel_timer(RetryDue())
+        self.state.attempt = trio.CancelScope(deadline=self.now + self.network.cfg.attempt_timeout)
+        self.orders.send.send_nowait(self._schedule())
+
+    def _schedule(self) -> Schedule:
+        """spec: "It performs transport selection". `selection` decides, over the addresses that the peer's advert has."""
+        record, network = self.entry.record, self.network
+        offers = []
+        for weighted in record.advert.addresses if record.advert else ():
+            try:
+                address = parse_address(weighted.url)
+            except AddressError:
+                continue  # a protocol of later days
+            offers.append(Offer(address, weighted.weight, trusted=network.trusts(record.learned_from)))
+        prefs = DialPrefs(only=network.schemes, insecure=network.cfg.insecure)
+        schedule = rank(offers, prefs, record.history, now=self.now)
+        if not schedule:
+            self.state.why = "no address of it can be dialed from here"
+        return schedule
+
+    def _wait(self) -> None:
+        due = self.state.backoff.ended(self.now, self.network.random.random())
+        self.set_timer(RetryDue(), after=max(0.0, due - self.now))
+
+    def _park(self) -> None:
+        self.state.backoff.park()
+        self.cancel_timer(RetryDue())
+
+    def _wake(self) -> None:
+        self.set_timer(RetryDue(), after=max(0.0, self.state.backoff.wake(self.now) - self.now))
+
+    def _cancel_wait(self) -> None:
+        self.cancel_timer(RetryDue())
+
+    def _cancel_dials(self) -> None:
+        if self.state.attempt is not None:
+            self.state.attempt.cancel()
+
+    def _drain(self) -> None:
+        self._cancel_dials()
+        self.session.say_goodbye(retry_after=1.0)
+        self.entry.outbox.pump()
+        self.set_timer(DrainDue(), after=self.network.cfg.drain_timeout)
+        if self.entry.outbox.idle:
+            self.post(Emptied())
+
+    def _leave(self) -> None:
+        self.network.table.leave(self.entry)
+
+    def _bye(self) -> None:
+        self.session.close("closing")
+
+    def _hand_over(self) -> None:
+        outbox, table = self.entry.outbox, self.network.table
+        outbox.hand_on(lambda sender, target: table.outlet(self.entry.peer).lane(sender, target))
+        self._fail_asks("connection_lost")
+
+    def _settle_written(self) -> None:
+        self.entry.outbox.collect()
+        self.entry.outbox.transmit.give_up_written("connection_lost")
+        self.entry.outbox.settled()
+        self._fail_asks("connection_lost")
+
+    def _settle_lost(self) -> None:
+        self.entry.outbox.close("connection_lost" if self.entry.life.spent else f"unreachable: {self.state.why}")
+        self._fail_asks("connection_lost")
+
+    def _settle_stopped(self) -> None:
+        self.entry.outbox.close("node_stopped")
+        self._fail_asks("node_stopped")
+
+    def _fail_asks(self, reason: str) -> None:
+        """Nobody will answer any more (Q3). What was never written has its outcome, or waits in another outbox."""
+        self.network.runtime.asks.fail_written(self.entry.peer, Lost(reason, maybe_sent=True))
+
+    def _end(self) -> None:
+        self.stop()
+
+    def _nothing(self) -> None:
+        """REFUSE, REFUSE_END, HAND_ON: whoever asks is answered where it asks (`attach`, the Router's table)."""
+
+    # -- what the session tells (`session.Changes`) -----------------------------------------------------
+
+    def resumed(self, link: Link) -> None:
+        """A connection carries messages now."""
+        self.entry.address = link.stream.remote
+        now, peer, url = self.now, self.entry.peer, link.stream.remote
+        self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
+
+    def ended(self, link: Link, reason: str, clean: bool) -> None:
+        """A proven end is gone."""
+        self.entry.record.ends -= 1
+        url = link.stream.remote
+        self.network.runtime.events.emit(Disconnected(self.now, self.entry.peer, url.partition(":")[0], reason))
+        self.post(LinkEnded(reason, clean))
+
+    def agreed_to_close(self, link: Link) -> None:
+        """See D3."""
+        self.post(IdleAgreed(link))
+
+    def peer_goes_away(self, retry_after: float) -> None:
+        """See D5."""
+        self.post(GoingAway(retry_after))
+
+    def advert(self, link: Link, record: Frame) -> None:
+        """See A."""
+        self.post(AdvertCame(link, record))
+
+    def is_idle(self) -> bool:
+        """D1, D2: ephemeral, nobody waits for an answer, no handshake of our own."""
+        return not self.entry.life.permanent and not self._awaiting() and self.state.attempt is None
+
+    # -- identity ---------------------------------------------------------------------------------------
+
+    def _judge(self, msg: Attach) -> TurnedAway | None:
+        """Is it the peer's newest life (I2)? A newer one than we knew resets the session (S9)."""
+        record = self.entry.record
+        match record.prove(msg.incarnation):
+            case Judgement.STALE | Judgement.TWIN:
+                return TurnedAway("stale_incarnation", newest=record.incarnation)
+            case Judgement.NEWER:
+                self.session.peer_restarted()
+                self._fail_asks("peer_restarted")
+            case _:
+                pass
+        return None
+
+    def _offer_advert(self, link: Link, known: int) -> None:
+        """spec: "after connecting, each side sends its advert where the other's copy is older"."""
+        advert = self.network.advert
+        if advert is not None and known < advert.version:
+            link.write(encode(Advert(advert.data)))
+
+    # -- port -------------------------------------------------------------------------------------------
+
+    async def port(self) -> None:
+        """Forward messages, and make attempts; a proxy that ends takes its connections with it."""
+        try:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self.entry.outbox.forward)
+                async for schedule in self.orders.receive:
+                    await self._attempt(schedule)
+        finally:
+            self._leave()
+            self.session.close("the proxy has ended")
+            if not self.entry.outbox.closed:
+                self._settle_stopped()
+            self.network.past.add(self.entry.outbox.transmit.ledger)
+
+    async def _attempt(self, schedule: Schedule) -> None:
+        """One attempt: a race in a nursery of its own. The first that is proven cancels the others (C7)."""
+        scope = self.state.attempt
+        assert scope is not None
+        with scope:
+            async with trio.open_nursery() as race:
+                before = trio.Event()
+                start = self.now
+                for attempt in schedule:
+                    failed = trio.Event()
+                    race.start_soon(self._dial_one, attempt, start, before, failed, race.cancel_scope)
+                    before = failed
+        if scope.cancelled_caught and trio.current_time() >= scope.deadline:
+            self.state.why = "no address answered in time"
+        self.state.attempt = None
+        self.state.handshakes.clear()
+        self.post(AttemptOver())
+
+    async def _dial_one(
+        self,
+        attempt: Attempt[TransportAddress],
+        start: float,
+        before: trio.Event,
+        failed: trio.Event,
+        race: trio.CancelScope,
+    ) -> None:
+        """Dial one address at its time, or when the one before it has failed."""
+        record, url = self.entry.record, str(attempt.address)
+        with trio.move_on_at(start + attempt.delay):
+            await before.wait()
+        await trio.sleep_until(record.history.free_at(self.now))
+        record.history.dialed(self.now)
+        record.ends += 1
+        connection: EngineID | None = None
+        try:
+            connection = await self.ask(transport_engine(attempt.address.scheme), Dial())
+            outcome = await self.ask(connection, self._connect(attempt.address), expiry=3600)
+        except SendError as error:
+            outcome = Failed(str(error))
+        finally:
+            record.ends -= 1
+            self.state.handshakes.discard(connection or ROUTER)
+        if isinstance(outcome, Failed):
+            self._dial_failed(url, outcome)
+            failed.set()
+        else:
+            record.history.proven(url, outcome.rtt)
+            race.cancel()
+
+    def _connect(self, address: TransportAddress) -> Connect:
+        record, outbox = self.entry.record, self.entry.outbox
+        return Connect(
+            address,
+            self.id,
+            self.entry.peer,
+            record.next_dial(),
+            record.accepted,
+            self.network.versions(self.entry.peer),
+            outbox.transmit.epoch,
+            self.entry.life.permanent,
+        )
+
+    def _dial_failed(self, url: str, failed: Failed) -> None:
+        now, state = self.now, self.state
+        state.why = f"{url}: {failed.reason}"
+        self.entry.record.history.failed(url, now, failed.reason)
+        state.backoff.told(now, failed.retry_after, signed=failed.signed)
+        self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))
+        if failed.reason == "stale_incarnation" and failed.signed and failed.newest is not None:
+            own = self.network.incarnation
+            self.network.runtime.events.emit(DuplicateIdentity(now, self.entry.peer, own, failed.newest))
+            self.network.outlived(failed.newest)
+        elif failed.signed and failed.reason == "denied":
+            state.denied = True
+
+
+_ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {
+    Action.DIAL: NodeProxy._dial,
+    Action.WIDEN: NodeProxy._nothing,
+    Action.WAIT: NodeProxy._wait,
+    Action.PARK: NodeProxy._park,
+    Action.WAKE: NodeProxy._wake,
+    Action.CANCEL_WAIT: NodeProxy._cancel_wait,
+    Action.DRAIN: NodeProxy._drain,
+    Action.REFUSE: NodeProxy._nothing,
+    Action.REFUSE_END: NodeProxy._nothing,
+    Action.HAND_ON: NodeProxy._nothing,
+    Action.LEAVE: NodeProxy._leave,
+    Action.BYE: NodeProxy._bye,
+    Action.HAND_OVER: NodeProxy._hand_over,
+    Action.SETTLE_WRITTEN: NodeProxy._settle_written,
+    Action.SETTLE_LOST: NodeProxy._settle_lost,
+    Action.SETTLE_STOPPED: NodeProxy._settle_stopped,
+    Action.END: NodeProxy._end,
+}

@@ -1,0 +1,144 @@
+"""Router: spawns one Node Proxy for each remote node, and keeps what outlives them: adverts, permanence, receive halves.
+
+spec: "the first message to a node goes engine -> Router -> Node Proxy, later ones engine -> Node Proxy directly".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from actors.engine import Engine, Policy, on
+from actors.errors import Refused
+from actors.events import AdvertRejected
+from actors.identity import EngineID, NodeID
+from actors.messages import Local, Started
+from actors.net.adverts import Decision, NodeAdvert, consider
+from actors.net.life import Event
+from actors.net.messages import AdvertReply
+from actors.net.network import Entry, Network
+from actors.net.peers import PeersFull
+from actors.net.vocabulary import (
+    Admit,
+    AdvertChanged,
+    ConnectedNodes,
+    DialNow,
+    GetNodeAdvert,
+    NodeConnectRequest,
+    NodeSend,
+    OfferAdvert,
+    PermanenceChanged,
+    SetPermanence,
+    StopNetwork,
+    StopProxy,
+    TurnedAway,
+)
+
+
+class Router(Engine):
+    """Its table and its book of peers are the network's (`actors.net.network`); it alone spawns proxies."""
+
+    network: Network
+    make_proxy: Callable[[Entry], Engine]
+
+    @on(Started)
+    def started(self, _: Started) -> None:
+        """From now on the table tells of entries that need a proxy."""
+        self.network.table.announce = lambda peer: self.post(NodeSend(peer))
+
+    # -- proxies ----------------------------------------------------------------------------------------
+
+    @on(NodeSend)
+    async def spawn_proxy(self, msg: NodeSend) -> None:
+        """There is an entry without a proxy. One that has just left the table may still hold the name."""
+        before = self.network.runtime.find(str(msg.peer))
+        if before is not None:
+            await before.gone.wait()
+        entry = self.network.table.find(msg.peer)
+        if entry is not None and entry.session is None:
+            # spec: node_proxy, "The engine instance name corresponds to the remote NodeID"
+            self.spawn(self.make_proxy(entry), str(msg.peer), policy=Policy.TEMPORARY)
+
+    @on(Admit)
+    def admit(self, msg: Admit) -> EngineID | TurnedAway:
+        """A proven inbound connection goes to the live proxy of its node, or makes one (C10)."""
+        peer = msg.proven.peer
+        try:
+            entry = self.network.table.find(peer) or self.network.table.open(peer)
+        except PeersFull:
+            return TurnedAway("over_capacity", retry_after=30.0)
+        except Refused as refused:
+            return TurnedAway(refused.reason)
+        return _engine(entry)
+
+    @on(NodeConnectRequest)
+    def connect(self, msg: NodeConnectRequest) -> str:
+        """Have a proxy for the node, and have it dial."""
+        self.network.table.outlet(msg.node)
+        entry = self.network.table.find(msg.node)
+        assert entry is not None
+        self._tell_proxy(msg.node, DialNow())
+        return entry.life.phase.value
+
+    @on(SetPermanence)
+    def set_permanence(self, msg: SetPermanence) -> None:
+        """Permanent while anybody holds it so (L5). A node that has no proxy gets one (L2)."""
+        record = self.network.peers.open(msg.node)
+        holders = record.holders
+        event = holders.hold(msg.holder) if msg.permanent else holders.release(msg.holder)
+        if event is None:
+            return
+        if event is Event.TO_PERMANENT and self.network.table.find(msg.node) is None:
+            self.network.table.open(msg.node)
+        self._tell_proxy(msg.node, PermanenceChanged(event))
+
+    @on(ConnectedNodes)
+    def connected(self, _: ConnectedNodes) -> tuple[NodeID, ...]:
+        """The nodes with a current connection."""
+        return tuple(entry.peer for entry in self.network.table if entry.session and entry.session.current)
+
+    def _tell_proxy(self, peer: NodeID, msg: Local[None]) -> None:
+        entry = self.network.table.find(peer)
+        if entry is not None and entry.session is not None:
+            self.tell(_engine(entry), msg)
+
+    # -- adverts ----------------------------------------------------------------------------------------
+
+    @on(OfferAdvert)
+    def offer_advert(self, msg: OfferAdvert) -> AdvertReply:
+        """Keep it if it is newer and its signature holds (A2)."""
+        judgement = consider(msg.data, self._known)
+        advert = judgement.advert
+        if judgement.decision is Decision.ACCEPTED and advert is not None and advert.id != self.network.key.id:
+            self.network.keep(advert, msg.learned_from)
+            self._tell_proxy(advert.id, AdvertChanged())
+        elif judgement.decision in (Decision.EQUIVOCATION, Decision.INVALID) and advert is not None:
+            self.network.runtime.events.emit(AdvertRejected(self.now, advert.id, judgement.decision.value))
+        return judgement.reply
+
+    def _known(self, node: NodeID) -> NodeAdvert | None:
+        if node == self.network.key.id:
+            return self.network.advert
+        record = self.network.peers.find(node)
+        return record.advert if record else None
+
+    @on(GetNodeAdvert)
+    def get_advert(self, msg: GetNodeAdvert) -> NodeAdvert | None:
+        """The newest known."""
+        return self._known(msg.node)
+
+    # -- the end ----------------------------------------------------------------------------------------
+
+    @on(StopNetwork)
+    async def stop_network(self, _: StopNetwork) -> None:
+        """Let every proxy drain (D5), and wait until they are gone."""
+        table, runtime = self.network.table, self.network.runtime
+        table.stopping = True
+        cells = [cell for entry in table if (cell := runtime.find(str(entry.peer))) is not None]
+        for cell in cells:
+            await self.send(cell.id, StopProxy())
+        for cell in cells:
+            await cell.gone.wait()
+
+
+def _engine(entry: Entry) -> EngineID:
+    return EngineID(None, str(entry.peer))

@@ -1,0 +1,230 @@
+"""Transport Connection: one connection, from its first byte to its last. It proves both ends, then runs the link.
+
+spec: "a Transport Protocol engine ... spawns a Transport Connection per connection". The specification gives it Send
+only; here what goes up is what a proxy needs to know that its connection is lost.
+"""
+
+from __future__ import annotations
+
+import trio
+
+from actors.engine import Engine, on
+from actors.errors import ProtocolError, SendError
+from actors.events import HostileConnection
+from actors.identity import EngineID
+from actors.net.contest import Contender
+from actors.net.handshake import Acceptor, Dialer, HandshakeFailed, Proven
+from actors.net.link import Link
+from actors.net.messages import MAX_FRAME_UNPROVEN
+from actors.net.network import Network
+from actors.net.vocabulary import (
+    ROUTER,
+    Admit,
+    Attach,
+    Connect,
+    Dialed,
+    DialFailed,
+    Evict,
+    HandshakeStarted,
+    Settling,
+    TurnedAway,
+    transport_engine,
+)
+from transports.base import Stream, Transport, receive_frame, send_all
+from transports.errors import ConnectionLost, FrameError, TransportError
+from transports.frames import FrameBuffer
+
+
+class Handoff:
+    """From the handler that dials to the port that runs the link: the link, or None when there is none."""
+
+    def __init__(self) -> None:
+        self.send, self.receive = trio.open_memory_channel[Link | None](1)
+
+
+class TransportConnection(Engine):
+    """Accepted (`stream` is given), or to be dialed by one `Connect`."""
+
+    network: Network
+    transport: Transport
+    stream: Stream | None
+    handoff: Handoff
+
+    # -- as the dialer ----------------------------------------------------------------------------------
+
+    @on(Connect)
+    async def connect(self, msg: Connect) -> Dialed | DialFailed:
+        """Dial, prove, attach. Whatever goes wrong is the answer; the connection is closed then."""
+        link: Link | None = None
+        try:
+            stream = await self.transport.dial(msg.address)
+            self.stream = stream
+            with trio.fail_after(self.network.cfg.handshake_timeout):
+                link, rtt = await self._prove(stream, msg)
+            return Dialed(rtt)
+        except trio.TooSlowError:
+            return DialFailed("no answer to the handshake in time")
+        except HandshakeFailed as failed:
+            return DialFailed(failed.reason, failed.retry_after, failed.signed, failed.newest)
+        except (TransportError, ProtocolError) as error:
+            return DialFailed(str(error))
+        except SendError as error:
+            return DialFailed(f"the proxy is gone: {error}")
+        finally:
+            self.handoff.send.send_nowait(link)
+
+    async def _prove(self, stream: Stream, msg: Connect) -> tuple[Link, float]:
+        network = self.network
+        began = self.now
+        frames = FrameBuffer(MAX_FRAME_UNPROVEN)
+        dialer = Dialer(
+            network.key,
+            msg.peer,
+            incarnation=network.incarnation,
+            dial=msg.dial,
+            accepted=msg.accepted,
+            nonce=network.nonce(),
+            adverts=msg.adverts,
+            max_frame=network.cfg.max_frame,
+            channel_kind=stream.channel.kind,
+            channel_digest=stream.channel.digest,
+        )
+        await self.send(msg.proxy, HandshakeStarted(self.id))
+        await send_all(stream, dialer.request())
+        ok = dialer.reply(await receive_frame(stream, frames))
+        rtt = self.now - began
+        await send_all(stream, dialer.prove(epoch=msg.epoch, permanent=msg.permanent))
+        accepted = dialer.verdict(await receive_frame(stream, frames))
+        frames.limit = dialer.max_frame
+        link = await self.ask(
+            msg.proxy,
+            Attach(
+                stream,
+                frames,
+                Contender(network.key.id, dialer.connection, msg.accepted),
+                dialer.peer_incarnation,
+                accepted.epoch,
+                msg.epoch,
+                None,
+                dialer.max_frame,
+                ok.advert_yours,
+                rtt,
+                began + network.cfg.handshake_timeout,
+            ),
+        )
+        if isinstance(link, TurnedAway):
+            raise HandshakeFailed(link.reason)
+        return link, rtt
+
+    # -- as the acceptor --------------------------------------------------------------------------------
+
+    async def _accept(self, stream: Stream) -> Link | None:
+        """The link, or None when nobody proved to be anybody. What was wrong is an event."""
+        try:
+            with trio.fail_after(self.network.cfg.handshake_timeout):
+                return await self._be_proven(stream)
+        except trio.TooSlowError:
+            self._report(stream, "no handshake in time")
+        except HandshakeFailed as failed:
+            self._report(stream, failed.reason)
+        except (ProtocolError, FrameError) as error:
+            self._report(stream, str(error))
+        except (ConnectionLost, SendError):
+            pass
+        return None
+
+    async def _be_proven(self, stream: Stream) -> Link | None:
+        network = self.network
+        began = self.now
+        frames = FrameBuffer(MAX_FRAME_UNPROVEN)
+        acceptor = Acceptor(
+            network.key,
+            incarnation=network.incarnation,
+            nonce=network.nonce(),
+            max_frame=network.cfg.max_frame,
+            channel_kind=stream.channel.kind,
+            channel_digest=stream.channel.digest,
+            adverts=network.versions,
+        )
+        reply, goes_on = acceptor.request(await receive_frame(stream, frames))
+        asked = self.now
+        await send_all(stream, reply)
+        if not goes_on:
+            return None
+        proven = acceptor.proof(await receive_frame(stream, frames))
+        frames.limit = proven.max_frame
+        link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
+        if isinstance(link, TurnedAway):
+            await send_all(stream, acceptor.refuse(link.reason, link.retry_after, link.newest))
+            return None
+        return link
+
+    async def _join(
+        self, stream: Stream, frames: FrameBuffer, acceptor: Acceptor, proven: Proven, rtt: float, began: float
+    ) -> Link | TurnedAway:
+        """Attach to the proxy of that node; to the next one if it ends just now (C10)."""
+        while True:
+            proxy = await self.ask(ROUTER, Admit(proven))
+            if isinstance(proxy, TurnedAway):
+                return proxy
+            attach = Attach(
+                stream,
+                frames,
+                Contender(proven.peer, proven.connection, proven.accepted),
+                proven.incarnation,
+                proven.epoch,
+                None,
+                lambda epoch, permanent: acceptor.accept(epoch=epoch, permanent=permanent),
+                proven.max_frame,
+                proven.advert_yours,
+                rtt,
+                began + self.network.cfg.handshake_timeout,
+            )
+            try:
+                return await self.ask(proxy, attach)
+            except SendError:
+                await trio.sleep(0.01)  # the proxy ends, or does not run yet
+
+    def _report(self, stream: Stream, why: str) -> None:
+        self.network.runtime.events.emit(HostileConnection(self.now, stream.remote, why))
+
+    @on(Evict)
+    def evict(self, _: Evict) -> None:
+        """Somebody else needs the slot (H9)."""
+        self.stop()
+
+    # -- port -------------------------------------------------------------------------------------------
+
+    async def port(self) -> None:
+        """The connection itself. It is closed when this ends, however it ends."""
+        link: Link | None = None
+        try:
+            if self.stream is None:
+                link = await self._dialed()
+            else:
+                try:
+                    link = await self._accept(self.stream)
+                finally:
+                    self._settle()
+            if link is not None:
+                await link.run()
+        finally:
+            await self._close(link)
+
+    async def _dialed(self) -> Link | None:
+        """What `connect` makes of it; nothing, if nobody asks it to connect."""
+        with trio.move_on_after(2 * self.network.cfg.attempt_timeout):
+            return await self.handoff.receive.receive()
+        return None
+
+    def _settle(self) -> None:
+        protocol = transport_engine(self.transport.scheme)
+        self.network.runtime.tell_nowait(protocol, Settling(EngineID(None, self.id.name)))
+
+    async def _close(self, link: Link | None) -> None:
+        if self.stream is None:
+            return
+        if link is not None:
+            link.end("cancelled")
+        with trio.CancelScope(shield=True):
+            await self.stream.aclose()

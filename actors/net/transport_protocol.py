@@ -1,0 +1,77 @@
+"""Transport Protocol: accepts and initiates connections of one protocol, and spawns a Transport Connection for each.
+
+spec: "a Transport Protocol engine accepts and initiates connections for one protocol".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import trio
+
+from actors.engine import Engine, Policy, on
+from actors.identity import EngineID
+from actors.net.network import Network
+from actors.net.slots import Slots
+from actors.net.vocabulary import Dial, Evict, Incoming, Settling
+from transports.base import Listener, Stream, Transport
+from transports.errors import ListenerClosed
+
+MakeConnection = Callable[[Transport, Stream | None], Engine]
+"""The engine for a connection: one that was accepted, or one that will dial."""
+
+
+class TransportProtocol(Engine):
+    """Listens at its addresses; before proof a connection has one of a bounded number of slots (H9)."""
+
+    network: Network
+    transport: Transport
+    listeners: tuple[Listener, ...]
+    make_connection: MakeConnection
+    slots: Slots
+    made: int = 0
+
+    @on(Dial)
+    def dial(self, _: Dial) -> EngineID:
+        """A connection of our own."""
+        return self._spawn(None)
+
+    @on(Incoming)
+    def incoming(self, msg: Incoming) -> None:
+        """A connection of somebody who has still to say who it is."""
+        connection = self._spawn(msg.stream)
+        evicted = self.slots.enter(connection.name, msg.stream.source)
+        if evicted is not None:
+            self.tell(EngineID(None, evicted), Evict())
+
+    @on(Settling)
+    def settling(self, msg: Settling) -> None:
+        """It needs its slot no more."""
+        self.slots.leave(msg.connection.name)
+
+    def _spawn(self, stream: Stream | None) -> EngineID:
+        self.made += 1
+        name = f"transport.{self.transport.scheme}.{self.made}"
+        return self.spawn(self.make_connection(self.transport, stream), name, policy=Policy.TEMPORARY)
+
+    # -- port -------------------------------------------------------------------------------------------
+
+    async def port(self) -> None:
+        """Accept until the end; the listeners close with it."""
+        try:
+            async with trio.open_nursery() as nursery:
+                for listener in self.listeners:
+                    nursery.start_soon(self._accept, listener)
+                await trio.sleep_forever()
+        finally:
+            with trio.CancelScope(shield=True):
+                for listener in self.listeners:
+                    await listener.aclose()
+
+    async def _accept(self, listener: Listener) -> None:
+        while True:
+            try:
+                stream = await listener.accept()
+            except ListenerClosed:
+                return
+            self.post(Incoming(stream))

@@ -1,0 +1,240 @@
+"""What the network engines of one node say to each other. They never import each other: they share these words.
+
+All of it is Local: none of it can come from the wire. The records that cross the wire stand in `messages`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from actors.identity import EngineID, Incarnation, NodeID
+from actors.messages import Local, Timer
+from actors.net.adverts import NodeAdvert
+from actors.net.contest import Contender
+from actors.net.handshake import Proven
+from actors.net.life import Event
+from actors.net.link import Link
+from actors.net.messages import AdvertReply, ConnectionID, Frame
+from transports.addresses import TransportAddress
+from transports.base import Stream
+from transports.frames import FrameBuffer
+
+ROUTER = EngineID(None, "router")
+
+
+def transport_engine(scheme: str) -> EngineID:
+    """The Transport Protocol engine of this node for a scheme."""
+    return EngineID(None, f"transport.{scheme}")
+
+
+class TurnedAway(Struct, frozen=True):
+    """A proven node that is not let in, and why (H7)."""
+
+    reason: str
+    retry_after: float = 0.0
+    newest: Incarnation | None = None
+
+
+# -- to the Router ----------------------------------------------------------------------------------------
+
+
+class NodeSend(Local[None]):
+    """There is a first message for this node; it waits in an outbox that has no proxy yet."""
+
+    peer: NodeID
+
+
+class NodeConnectRequest(Local[str]):
+    """Connect to a node, whatever there is to send. The answer is the proxy's phase."""
+
+    node: NodeID
+
+
+class SetPermanence(Local[None]):
+    """`holder` wants the link to be permanent, or does not any more (L5)."""
+
+    node: NodeID
+    permanent: bool
+    holder: str
+
+
+class GetNodeAdvert(Local[NodeAdvert | None]):
+    """The newest advert known of a node."""
+
+    node: NodeID
+
+
+class ConnectedNodes(Local[tuple[NodeID, ...]]):
+    """The nodes with a proven connection."""
+
+
+class OfferAdvert(Local[AdvertReply]):
+    """An advert as it came; `learned_from` is the host that told us, None for our own configuration (A4)."""
+
+    data: bytes
+    learned_from: str | None
+
+
+class Admit(Local[EngineID | TurnedAway]):
+    """A node has proved itself on a connection that it opened: to which proxy does it belong (C10)?"""
+
+    proven: Proven
+
+
+class StopNetwork(Local[None]):
+    """The node is stopping: every proxy drains (D5). Answered when all have ended."""
+
+
+# -- to a Node Proxy --------------------------------------------------------------------------------------
+
+
+class PermanenceChanged(Local[None]):
+    """The first holder of permanence came, or the last one left."""
+
+    event: Event
+
+
+class AdvertChanged(Local[None]):
+    """The peer has new addresses."""
+
+
+class DialNow(Local[None]):
+    """Somebody wants a connection at once."""
+
+
+class Disconnect(Local[None]):
+    """Close what connections there are; a permanent proxy dials again."""
+
+
+class StopProxy(Local[None]):
+    """The node is stopping (D5)."""
+
+
+class HandshakeStarted(Local[None]):
+    """A ConnectRequest of ours was written."""
+
+    connection: EngineID
+
+
+class Attach(Local[Link | TurnedAway]):
+    """A proven connection joins the session. The answer is the link for the connection to run."""
+
+    stream: Stream
+    frames: FrameBuffer
+    contender: Contender
+    incarnation: Incarnation
+    """Of the peer."""
+    epoch: int
+    """Of the peer's transmit half."""
+    proved_epoch: int | None
+    """The epoch that we proved as the dialer; None as the acceptor."""
+    greet: Callable[[int, bool], bytes] | None
+    """The acceptor's Accepted frame, from our epoch and permanence."""
+    max_frame: int
+    advert_yours: int
+    """The version of our advert that the peer has."""
+    rtt: float
+    deadline: float
+    """When the peer's Resume must have come (H9)."""
+
+
+# what a proxy and its session, links and attempts say to itself
+
+
+class LinkEnded(Local[None]):
+    """A proven end is gone; clean: nothing that is not settled was written on it (D4)."""
+
+    reason: str
+    clean: bool
+
+
+class IdleAgreed(Local[None]):
+    """The peer's IdleOk came (D3)."""
+
+    link: Link
+
+
+class GoingAway(Local[None]):
+    """The peer is stopping (D5)."""
+
+    retry_after: float
+
+
+class AdvertCame(Local[None]):
+    """An advert, or the reply to ours, came over a link."""
+
+    link: Link
+    record: Frame
+
+
+class AttemptOver(Local[None]):
+    """A dial attempt has ended, one way or the other."""
+
+
+class Emptied(Local[None]):
+    """Nothing is left in the outbox."""
+
+
+class RetryDue(Timer):
+    """The next attempt may start."""
+
+
+class EstablishDue(Timer):
+    """A proxy that was made for somebody: has it come?"""
+
+
+class DrainDue(Timer):
+    """The time for draining is up."""
+
+
+# -- to Transport Protocol and Transport Connection -------------------------------------------------------
+
+
+class Dial(Local[EngineID]):
+    """Make a Transport Connection that will dial."""
+
+
+class Incoming(Local[None]):
+    """A connection was accepted."""
+
+    stream: Stream
+
+
+class Settling(Local[None]):
+    """An accepted connection is proven or over: its slot before proof is free (H9)."""
+
+    connection: EngineID
+
+
+class Evict(Local[None]):
+    """Give up your slot: too many connections have not proved themselves (H9)."""
+
+
+class Dialed(Struct, frozen=True):
+    """The connection is proven and attached."""
+
+    rtt: float
+
+
+class DialFailed(Struct, frozen=True):
+    """It is not, and why. `signed`: the peer's own word (H7)."""
+
+    reason: str
+    retry_after: float = 0.0
+    signed: bool = False
+    newest: Incarnation | None = None
+
+
+class Connect(Local[Dialed | DialFailed]):
+    """Dial this address, prove who we are, and attach to the proxy. Cancelled, the connection is closed."""
+
+    address: TransportAddress
+    proxy: EngineID
+    peer: NodeID
+    dial: int
+    accepted: ConnectionID | None
+    adverts: tuple[int, int]
+    epoch: int
+    permanent: bool

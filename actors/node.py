@@ -1,0 +1,375 @@
+"""A node: its identity, its engines, and its links to other nodes. The composition root of one process' part.
+
+    async with open_node() as node:
+        node.spawn(Counter(), "counter")
+        await node.ask(EngineID(other, "counter"), Add(2))
+
+    open_node ─ runtime: users' engines end first, then the network's, then the clock
+                 └ router ─ a Node Proxy for each remote node
+                 └ transport.tcp … ─ a Transport Connection for each connection
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from os import PathLike
+from random import Random, SystemRandom
+
+import trio
+
+from actors.config import Limits
+from actors.engine import Engine, Policy
+from actors.errors import ActorError, ConfigError, Lost, Refused
+from actors.events import Connected, Event, ProxyChanged
+from actors.identity import EngineID, Incarnation, NodeID, NodeKey
+from actors.net.adverts import NodeAdvert
+from actors.net.backoff import BackoffCfg
+from actors.net.liveness import LivenessCfg
+from actors.net.network import Entry, Network, NetworkCfg
+from actors.net.node_proxy import NodeProxy
+from actors.net.router import Router
+from actors.net.slots import Slots
+from actors.net.transmit import FLAT, Ledger
+from actors.net.transport_connection import Handoff, TransportConnection
+from actors.net.transport_protocol import TransportProtocol
+from actors.net.vocabulary import (
+    ROUTER,
+    ConnectedNodes,
+    Disconnect,
+    NodeConnectRequest,
+    OfferAdvert,
+    SetPermanence,
+    StopNetwork,
+)
+from actors.runtime import Asks, Runtime, open_service_nursery
+from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeStatistics, ProxySnapshot
+from actors.state import StateDir
+from transports.addresses import parse_address
+from transports.base import Listener, Transport
+from transports.tcp import TcpTransport
+
+DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
+WEIGHT = 1
+_NODE, _CONFIGURATION = "node", "configuration"
+"""Who holds permanence: `Node.connect`, and the list of peers (L5)."""
+
+
+class Node:
+    """What `open_node` gives. Its verbs are those of an engine; here they send as the node itself."""
+
+    def __init__(self, network: Network, name: str, pid: int) -> None:
+        runtime = network.runtime
+        self.id: NodeID = network.key.id
+        self.name = name
+        self.addresses: tuple[str, ...] = ()
+        self.runtime: Runtime = runtime
+        self.events = runtime.events
+        self.tell = runtime.tell
+        self.send = runtime.send
+        self.ask = runtime.ask
+        self.tell_nowait = runtime.tell_nowait
+        self._network = network
+        self._pid = pid
+        self._began = runtime.clock.now()
+
+    def spawn(self, engine: Engine, /, name: str, *, policy: Policy = Policy.PERMANENT) -> EngineID:
+        """Start an engine; the instance is its configuration and initial state. EngineNameError if the name is taken."""
+        return self.runtime.spawn(engine, name, policy=policy)
+
+    # -- other nodes ------------------------------------------------------------------------------------
+
+    @property
+    def advert(self) -> NodeAdvert:
+        """This node's signed word on where it is; `str(advert)` is one line for another node's `learn`."""
+        assert self._network.advert is not None
+        return self._network.advert
+
+    def learn(self, advert: NodeAdvert | str) -> NodeID:
+        """Keep a friend's advert, as an object or as its line. AdvertError if it is none."""
+        known = NodeAdvert.parse(advert) if isinstance(advert, str) else advert
+        self.runtime.tell_nowait(ROUTER, OfferAdvert(known.data, None))
+        self._network.keep(known, None)
+        return known.id
+
+    async def connect(self, node: NodeID, *, permanent: bool = True) -> None:
+        """Open a link and return once it is proven. A permanent one is kept, and opened again when it is lost.
+
+        Raises Refused for a node of which nothing is known, Lost if an ephemeral link cannot be opened. Cancelled,
+        the link is not taken back: see `set_permanence`.
+        """
+        with self.events.subscribe() as events:
+            if permanent:
+                self.set_permanence(node, True, holder=_NODE)
+            await self.ask(ROUTER, NodeConnectRequest(node))
+            if not self.is_connected(node):
+                await _connected(node, events)
+
+    def is_connected(self, node: NodeID) -> bool:
+        """Whether a connection to this node carries messages now."""
+        entry = self._network.table.find(node)
+        return entry is not None and entry.session is not None and entry.session.current is not None
+
+    def set_permanence(self, node: NodeID, permanent: bool, *, holder: str = "console") -> None:
+        """`holder` wants the link to be permanent, or does not any more; it is while anybody does."""
+        self.runtime.tell_nowait(ROUTER, SetPermanence(node, permanent, holder))
+
+    def dial_now(self, node: NodeID) -> None:
+        """Open a link now, or wake one that waits for its next attempt. Refused for an unknown node."""
+        self._network.table.outlet(node)
+        self.runtime.tell_nowait(ROUTER, NodeConnectRequest(node))
+
+    def close(self, node: NodeID) -> None:
+        """Close the connection; a permanent link opens another."""
+        self.runtime.tell_nowait(EngineID(None, str(node)), Disconnect())
+
+    def cut(self, node: NodeID) -> bool:
+        """Sever the current connection as a fault would, without a word. Whether there was one."""
+        entry = self._network.table.find(node)
+        link = entry.session.current if entry and entry.session else None
+        if link is None:
+            return False
+        link.stream.abort()
+        return True
+
+    # -- looking ----------------------------------------------------------------------------------------
+
+    def snapshot(self) -> NodeSnapshot:
+        """This moment's figures."""
+        network, statistics = self._network, self.runtime.statistics()
+        entries = list(network.table)
+        ledgers = [_ledger(entry) for entry in entries]
+        return NodeSnapshot(
+            name=self.name,
+            id=str(self.id),
+            state="stopping" if network.table.stopping else "running",
+            addresses=self.addresses,
+            pid=self._pid,
+            statistics=NodeStatistics(
+                engines=statistics.engines,
+                proxies=len(entries),
+                connected=sum(self.is_connected(entry.peer) for entry in entries),
+                ledger=_sum([_past(network.past), *ledgers]),
+                received=sum(record.receive.received for record in network.peers if record.receive),
+                dead_letters=statistics.dead_letters,
+                uptime=self.runtime.clock.now() - self._began,
+            ),
+        )
+
+    def proxies(self) -> list[ProxySnapshot]:
+        """Each Node Proxy's figures."""
+        return [_proxy(self.name or self.id.short, entry) for entry in self._network.table]
+
+    def engines(self) -> list[EngineSnapshot]:
+        """Each engine's figures, the network's own included."""
+        found = [(name, cell.statistics()) for name, cell in self.runtime.directory.items()]
+        return [
+            EngineSnapshot(
+                node=self.name or self.id.short,
+                name=name,
+                type=engine.type,
+                state=engine.state,
+                held=engine.mailbox.held,
+                capacity=engine.mailbox.capacity,
+                handled=engine.handled,
+                crashes=engine.crashes,
+                restarts=engine.restarts,
+            )
+            for name, engine in found
+        ]
+
+    def __repr__(self) -> str:
+        return f"<Node {self.name or ''} {self.id.short}: {', '.join(self.addresses) or 'not listening'}>"
+
+
+# -- opening ----------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def open_node(
+    key: NodeKey | None = None,
+    *,
+    name: str = "",
+    listen: Sequence[str] = DEFAULT_LISTEN,
+    adverts: Iterable[NodeAdvert | str] = (),
+    peers: Iterable[NodeAdvert | str] = (),
+    state_dir: str | PathLike[str] | None = None,
+    transports: Sequence[Transport] | None = None,
+    insecure: bool = False,
+    limits: Limits | None = None,
+    cfg: NetworkCfg | None = None,
+    strict: bool = False,
+    random: Random | None = None,
+    boot: int | None = None,
+    pid: int = 0,
+) -> AsyncIterator[Node]:
+    """Run a node for the length of the block.
+
+    key: who the node is; by default the key of `state_dir`, else a new one. listen: URLs to accept connections
+    on. adverts: other nodes to know from the start; peers: those to keep a permanent link to. transports: in place of the built-in ones (tests, simulations).
+    insecure: allow plain transports beyond the loopback interface. strict: every local message goes through the
+    codec (for tests). random, boot: in place of the system's randomness and clock (simulations). cfg: every
+    number of the network, in place of what `limits` and `insecure` say.
+
+    Leaving the block drains: what was accepted is sent and acknowledged, within `cfg.drain_timeout`. An exception
+    or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins.
+    """
+    state = StateDir(state_dir) if state_dir is not None else None
+    key = key or (state.key() if state else NodeKey.generate())
+    wall_ms = boot if boot is not None else int(time.time() * 1000)
+    random = random or SystemRandom()
+    incarnation = Incarnation(state.next_boot(wall_ms) if state else wall_ms, random.getrandbits(64))
+    limits = limits or Limits()
+    cfg = cfg or _network_cfg(limits, insecure)
+    runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages)
+    runtime.asks = Asks(random.getrandbits(62))
+    network = Network(key, incarnation, runtime, random, cfg)
+    runtime.gateway = network.table.outlet
+    node = Node(network, name, pid)
+    by_scheme = {transport.scheme: transport for transport in transports or (TcpTransport(insecure=cfg.insecure),)}
+    network.schemes = frozenset(by_scheme)
+    listeners = await _listen(listen, by_scheme)
+    node.addresses = tuple(str(listener.address) for _, listener in listeners)
+    network.advert = NodeAdvert.sign(
+        key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
+    )
+    async with open_service_nursery() as services:
+        await services.start(runtime.serve)
+        try:
+            await _start_network(network, by_scheme, listeners)
+            for advert in adverts:
+                node.learn(advert)
+            for peer in peers:
+                node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
+            yield node
+            await _stop_network(runtime, cfg)
+        finally:
+            services.cancel_scope.cancel()
+
+
+def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
+    return NetworkCfg(
+        backoff=BackoffCfg(cap=limits.backoff_cap_seconds),
+        liveness=LivenessCfg(ping_after=limits.heartbeat_seconds, dead_after=limits.dead_seconds),
+        handshake_timeout=limits.handshake_seconds,
+        attempt_timeout=limits.backoff_cap_seconds,
+        idle_after=limits.idle_seconds,
+        drain_timeout=limits.drain_seconds,
+        outbox=min(limits.outbox_bytes, limits.outbox_messages * FLAT),
+        max_frame=limits.frame_bytes,
+        peers=limits.peers,
+        unproven=limits.unproven,
+        unproven_per_source=limits.unproven_per_source,
+        insecure=insecure,
+    )
+
+
+async def _listen(urls: Sequence[str], transports: dict[str, Transport]) -> list[tuple[str, Listener]]:
+    listeners: list[tuple[str, Listener]] = []
+    try:
+        for url in urls:
+            address = parse_address(url)
+            transport = transports.get(address.scheme)
+            if transport is None:
+                known = ", ".join(f"{scheme}://" for scheme in transports)
+                raise ConfigError(f"no transport for {url} here; there is {known}")
+            listeners.append((address.scheme, await transport.listen(address)))
+    except BaseException:
+        for _, listener in listeners:
+            await listener.aclose()
+        raise
+    return listeners
+
+
+async def _start_network(
+    network: Network, transports: dict[str, Transport], listeners: list[tuple[str, Listener]]
+) -> None:
+    def make_proxy(entry: Entry) -> Engine:
+        return NodeProxy.of(network, entry)
+
+    def make_connection(transport: Transport, stream: object) -> Engine:
+        return TransportConnection(network=network, transport=transport, stream=stream, handoff=Handoff())  # type: ignore[arg-type]
+
+    runtime, cfg = network.runtime, network.cfg
+    runtime.spawn(Router(network=network, make_proxy=make_proxy), "router", reserved=True)
+    for scheme, transport in transports.items():
+        protocol = TransportProtocol(
+            network=network,
+            transport=transport,
+            listeners=tuple(listener for its, listener in listeners if its == scheme),
+            make_connection=make_connection,
+            slots=Slots(cfg.unproven, cfg.unproven_per_source),
+        )
+        runtime.spawn(protocol, f"transport.{scheme}", reserved=True)
+    await runtime.ask(ROUTER, ConnectedNodes())  # it has started when it answers
+
+
+async def _stop_network(runtime: Runtime, cfg: NetworkCfg) -> None:
+    """Users' engines end, then every proxy drains (D5)."""
+    await runtime.stop_engines()
+    try:
+        await runtime.ask(ROUTER, StopNetwork(), expiry=cfg.drain_timeout + 5)
+    except ActorError:
+        pass  # what could not be drained is settled when the engines end
+
+
+async def _connected(node: NodeID, events: trio.MemoryReceiveChannel[Event]) -> None:
+    async for event in events:
+        match event:
+            case Connected(peer=peer) if peer == node:
+                return
+            case ProxyChanged(peer=peer, new="closed", why=why) if peer == node:
+                raise Lost(why)
+            case _:
+                pass
+    raise Refused("stopping", "this node has stopped")
+
+
+# -- figures ----------------------------------------------------------------------------------------------
+
+
+def _ledger(entry: Entry) -> LedgerSnapshot:
+    """Counted from both sides: what was accepted, and what became of it or still lies here."""
+    outbox, ledger = entry.outbox, entry.outbox.transmit.ledger
+    return LedgerSnapshot(
+        accepted=outbox.accepted,
+        delivered=ledger.delivered,
+        sent=ledger.sent,
+        expired=ledger.expired,
+        lost=ledger.lost,
+        refused=ledger.refused,
+        in_flight=outbox.queued + outbox.transmit.unacknowledged,
+    )
+
+
+def _past(ledger: Ledger) -> LedgerSnapshot:
+    return LedgerSnapshot(**{field: getattr(ledger, field) for field in Ledger.__slots__})
+
+
+def _sum(ledgers: Sequence[LedgerSnapshot]) -> LedgerSnapshot:
+    fields = LedgerSnapshot.__struct_fields__
+    return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
+
+
+def _proxy(node: str, entry: Entry) -> ProxySnapshot:
+    session, outbox = entry.session, entry.outbox
+    link = session.current if session else None
+    receive = entry.record.receive
+    return ProxySnapshot(
+        node=node,
+        peer=entry.peer.short,
+        peer_id=str(entry.peer),
+        permanence="permanent" if entry.record.holders else "ephemeral",
+        state=entry.life.phase.value,
+        transport=link.stream.remote.partition(":")[0] if link else None,
+        address=link.stream.remote if link else None,
+        rtt_ms=link.liveness.rtt * 1000 if link and link.liveness.rtt is not None else None,
+        ledger=_ledger(entry),
+        connections=session.connections if session else 0,
+        reconnects=session.reconnects if session else 0,
+        resent=outbox.transmit.resent,
+        duplicates_dropped=receive.duplicates if receive else 0,
+        queued=outbox.queued,
+        retained=outbox.transmit.unacknowledged,
+    )

@@ -1,0 +1,172 @@
+"""What a node process does, from its settings to its end. The command `actors run` calls it; nothing else does.
+
+    actors run [-c node.toml] [--name a] [--listen URL]… [--app module:setup] [--engines module:Class]…
+               [--control PATH] [--ready-fd N] [--lifeline-fd N]
+
+The last two are for a process that starts this one, and in no help. To ready-fd the node writes one line:
+`NodeIs` once it serves, or `Failed` if it never will. From lifeline-fd it reads nothing: it ends when that ends.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import trio
+
+from actors.app import call_setup, load_engine, load_setup
+from actors.config import NodeConfig
+from actors.control.failures import failed_by, leaf
+from actors.control.messages import Failed, NodeIs
+from actors.control.server import serve_control
+from actors.control.sockets import socket_path
+from actors.errors import ActorError, ConfigError
+from actors.keyfile import load_key
+from actors.node import Node, open_node
+from actors.snapshots import NodeSnapshot
+
+CLUSTER = "run"
+"""The cluster, and so the directory, of nodes that are started one by one."""
+ORPHAN_GRACE = 5.0
+"""Seconds that a node takes to stop when its starter has died, before it ends without."""
+
+
+async def run_node(
+    config: NodeConfig,
+    *,
+    control: Path | None = None,
+    on_ready: Callable[[NodeSnapshot], None] = lambda _: None,
+    ready_fd: int | None = None,
+    lifeline_fd: int | None = None,
+) -> int:
+    """Run a node until SIGTERM, SIGINT or its control socket stops it; the exit code: 0, or 130 for SIGINT.
+
+    `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. `on_ready` is called
+    once the node serves. Raises ActorError for what is wrong with settings, app or sockets; with ready_fd it is
+    written there instead, and 78 or 1 returned. A second SIGINT ends the process at once.
+    """
+    life = Life()
+    if lifeline_fd is not None:
+        _watch_lifeline(lifeline_fd, life)
+
+    def ready(node: NodeSnapshot) -> None:
+        _report(ready_fd, NodeIs(node=node))
+        on_ready(node)
+
+    try:
+        await _run(config, control or socket_path(CLUSTER, config.name), life, ready)
+        return life.exit_code
+    except Exception as error:  # also in groups, as nurseries raise them
+        cause = leaf(error)
+        if not isinstance(cause, ActorError):
+            _report(ready_fd, failed_by(error))
+            raise
+    if ready_fd is None:
+        raise cause
+    _report(ready_fd, failed_by(cause))
+    return 78 if isinstance(cause, ConfigError) else 1
+
+
+class Life:
+    """Whether the node should go on, and how its process will have ended."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self.over = trio.Event()
+        self.beginning = trio.CancelScope()
+        """Around what the app does before the node is ready, which may take any time."""
+
+    def end(self) -> None:
+        """Begin to stop. Idempotent."""
+        self.beginning.cancel()
+        self.over.set()
+
+    async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """SIGTERM and SIGINT stop the node; the second SIGINT ends the process."""
+        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            task_status.started()
+            async for signum in signals:
+                if signum == signal.SIGINT and self.exit_code:
+                    os._exit(self.exit_code)
+                if signum == signal.SIGINT:
+                    self.exit_code = 130
+                self.end()
+
+
+async def _run(config: NodeConfig, control: Path, life: Life, ready: Callable[[NodeSnapshot], None]) -> None:
+    async with trio.open_nursery() as nursery:
+        await nursery.start(life.watch_signals)
+        setup = load_setup(config.app) if config.app else None
+        engines = [load_engine(reference) for reference in config.engines]
+        async with _open(config) as node:
+            with life.beginning:
+                for name, engine in engines:
+                    node.spawn(engine, name)
+                if setup and config.app:
+                    await call_setup(config.app, setup, node)
+            if not life.over.is_set():
+                await _serve(node, control, life, ready)
+        nursery.cancel_scope.cancel()
+
+
+async def _serve(node: Node, control: Path, life: Life, ready: Callable[[NodeSnapshot], None]) -> None:
+    """Last of all the socket: whoever can see it may rely on the engines."""
+    async with trio.open_nursery() as nursery:
+        await nursery.start(partial(serve_control, node, control, stop=life.end))
+        ready(node.snapshot())
+        await life.over.wait()
+        nursery.cancel_scope.cancel()
+
+
+def _open(config: NodeConfig) -> AbstractAsyncContextManager[Node]:
+    return open_node(
+        load_key(config.key) if config.key else None,
+        name=config.name,
+        listen=config.listen,
+        adverts=[line for path in config.adverts for line in _advert_lines(path)],
+        peers=config.peers,
+        state_dir=config.state_dir,
+        insecure=config.insecure,
+        limits=config.limits,
+    )
+
+
+def _advert_lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the advert file {path} cannot be read: {error}") from None
+
+
+def _report(ready_fd: int | None, line: NodeIs | Failed) -> None:
+    """Tell the starter. It may be gone."""
+    if ready_fd is not None:
+        with suppress(OSError):
+            os.write(ready_fd, msgspec.json.encode(line) + b"\n")
+
+
+def _watch_lifeline(lifeline_fd: int, life: Life) -> None:
+    """End with the starter, whatever ended it.
+
+    A thread, so that an engine that never yields cannot keep the process alive. (The kernel's own parent-death
+    signal fires when the starting *thread* ends, and Trio starts processes from worker threads.)
+    """
+    token = trio.lowlevel.current_trio_token()
+
+    def watch() -> None:
+        with suppress(OSError):
+            while os.read(lifeline_fd, 1):
+                pass
+        with suppress(trio.RunFinishedError):
+            token.run_sync_soon(life.end)
+            time.sleep(ORPHAN_GRACE)
+            os._exit(1)
+
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()

@@ -1,0 +1,207 @@
+"""One engine's stay on a node: a task, with one life after another. What the runtime keeps of an engine.
+
+A life is a nursery with the loop, the port beside it, and the children. A crash ends the life, with port, children
+and timers; name, mailbox and what is left in hand stay for the next one, if the policy grants one.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from actors.engine import Engine, Policy, fresh, has_port
+from actors.events import EngineCrashed, EngineFailed, EngineRestarted, EngineStarted, EngineStopped
+from actors.identity import EngineID
+from actors.messages import ChildFailed, Local, Request
+from actors.runtime.codec import Codec
+from actors.runtime.containment import Containment, words
+from actors.runtime.dead_letters import tag_of
+from actors.runtime.life import Life
+from actors.runtime.loop import Loop
+from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin
+from actors.runtime.statistics import EngineStatistics, State
+from actors.runtime.supervision import Supervision, Verdict
+from actors.runtime.verbs import Verbs
+
+if TYPE_CHECKING:
+    from actors.runtime.runtime import Runtime
+
+_log = logging.getLogger("actors.runtime")
+_log.addHandler(logging.NullHandler())  # a traceback is shown only where the program asks for it
+
+
+class Cell:
+    """`Runtime.find(name)` gives it; only the runtime and the network act on it.
+
+    `spawner` is the life that it ends with; None for an engine of the node itself. A child is `reserved` as its
+    spawner is.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        engine: Engine,
+        name: str,
+        policy: Policy,
+        *,
+        capacity: int,
+        reserved: bool = False,
+        spawner: Life | None = None,
+    ) -> None:
+        self.runtime = runtime
+        self.name = name
+        self.id = EngineID(runtime.id, name)
+        self.pristine = fresh(engine)
+        self.spawner = spawner
+        self.reserved: bool = reserved if spawner is None else spawner.cell.reserved
+        self.codec = Codec.of(type(engine))
+        self.mailbox: Mailbox = Mailbox(capacity)
+        self.verbs = Verbs(runtime, self.id)
+        self.gone = trio.Event()
+        """Set when the engine has ended for good."""
+        self.restarts = self.crashes = 0
+        self._loop = Loop(self)
+        self._life: Life | None = None
+        self._scope = trio.CancelScope()
+        self._supervision = Supervision(policy)
+        self._failure: Exception | None = None
+
+    # -- the stay ----------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """From the first life to the last. Ends when the engine has stopped, failed or been cancelled."""
+        emit = self.runtime.events.emit
+        emit(EngineStarted(self._now(), self.id))
+        try:
+            with self._scope:
+                while self._goes_on_after(await self._live()):
+                    self.restarts += 1
+                    emit(EngineRestarted(self._now(), self.id, self.restarts))
+        finally:
+            self._leave()
+
+    def cancel(self) -> None:
+        """End the engine. A handler that waits is cancelled, its cleanup runs; `gone` says when all is done."""
+        self._scope.cancel()
+
+    async def _live(self) -> Life:
+        async with trio.open_nursery() as nursery:
+            life = self._life = Life(self, nursery)
+            if has_port(life.engine):
+                nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
+            crash = Containment()
+            try:
+                with crash:
+                    await self._loop.run(life)
+            finally:
+                life.end()
+                self._note(life, crash.error, self._loop.message)
+                self._loop.give_up(life.error)  # now: the asker need not wait for port and children to end
+                nursery.cancel_scope.cancel()
+        return life
+
+    async def _open_port(self, life: Life) -> None:
+        crash = Containment()
+        try:
+            with crash:
+                await life.engine.port()
+        finally:
+            self._note(life, crash.error, None)
+        life.nursery.cancel_scope.cancel()
+
+    def _note(self, life: Life, error: Exception | None, message: Request[Any] | None) -> None:
+        """Some part of this life raised. The first to do so is why it ends."""
+        if error is None:
+            return
+        life.error = life.error or error
+        self.crashes += 1
+        tag = "" if message is None else tag_of(message)
+        _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error)
+        self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
+
+    def _goes_on_after(self, life: Life) -> bool:
+        if life.stopping:
+            return False
+        verdict = self._supervision.judge(self._now(), crashed=life.error is not None)
+        if verdict is Verdict.FAIL:
+            self._failure = life.error or RuntimeError("its port returned, again and again")
+        return verdict is Verdict.RESTART
+
+    def _leave(self) -> None:
+        """Nobody finds the engine any more, and all that it was to handle is refused."""
+        self.runtime.forget(self)
+        self._loop.turn_away(self.mailbox.close())
+        self.verbs.ports.close()
+        now, failure, emit = self._now(), self._failure, self.runtime.events.emit
+        emit(EngineStopped(now, self.id) if failure is None else EngineFailed(now, self.id, words(failure)))
+        if self.spawner is not None:
+            self.spawner.cell.lose(self, self.spawner, failure)
+        self.gone.set()
+
+    def lose(self, child: Cell, life: Life, failure: Exception | None) -> None:
+        """A child of this life has ended. If it failed, the engine is told, or fails with it.
+
+        spec gap: TEMPORARY children are expected to fail now and then. An engine that wants to know has an action
+        for ChildFailed; one that has none is not concerned.
+        """
+        life.children.pop(child.name, None)
+        fatal = child._supervision.policy.restart != "temporary"
+        if failure is not None and not life.over and (fatal or ChildFailed in type(self.pristine).table):
+            told = ChildFailed(child.id, words(failure))
+            self.mailbox.put(Batch(child.id, Kind.POST, [(life, told, fatal)]))
+
+    # -- from elsewhere ----------------------------------------------------------------------------------
+
+    def post(self, message: Local[Any], life: Life) -> None:
+        """Into the own mailbox, at once. What a life posted is dropped when that life is over."""
+        if not life.over:
+            self.mailbox.put(Batch(self.id, Kind.POST, [(life, message, False)]))
+
+    def cancel_ask(self, origin: Origin, correlation: int) -> None:
+        """Another node withdraws its ask (PROTOCOL-RULES Q1): its handler is cancelled, or it is not handled at all."""
+        self._loop.cancel_ask(origin, correlation)
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    @property
+    def handled(self) -> int:
+        """Messages that are done, those that crashed or were refused included."""
+        return self._loop.handled
+
+    @property
+    def state(self) -> State:
+        """What it does at this moment."""
+        if self._life is None:
+            return "starting"
+        if self.mailbox.closed or self._scope.cancel_called or self._life.stopping:
+            return "stopping"
+        return "running" if self._loop.busy else "idle"
+
+    def statistics(self) -> EngineStatistics:
+        """This moment's figures."""
+        life, loop = self._life, self._loop
+        return EngineStatistics(
+            name=self.name,
+            type=type(self.pristine).__name__,
+            state=self.state,
+            spawner=self.spawner.id.name if self.spawner else "",
+            children=len(life.children) if life else 0,
+            timers=len(life.timers()) if life else 0,
+            mailbox=self.mailbox.statistics(),
+            reserved=self.mailbox.reserved,
+            waiting=self.mailbox.waiting,
+            handled=loop.handled,
+            crashes=self.crashes,
+            restarts=self.restarts,
+            late=loop.late,
+            unhandled=loop.unhandled,
+        )
+
+    def __repr__(self) -> str:
+        kind, box = type(self.pristine).__name__, self.mailbox.statistics()
+        return f"<Cell {self.name} ({kind}): {self.state}, {box.held} of {box.capacity} held>"
+
+    def _now(self) -> float:
+        return self.runtime.clock.now()

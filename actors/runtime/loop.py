@@ -1,0 +1,312 @@
+"""The loop that hands an engine its messages, one at a time. The hot path, with `mailbox` and `verbs`.
+
+What is in hand outlives a life of the engine: after a crash the next life goes on behind the message that crashed.
+This file is as long as it is because what a message costs is decided here, on one screen: no scope, nursery, clock
+or checkpoint for each message; a checkpoint for each slice, a scope for an async handler that answers an ask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+from operator import length_hint
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any
+
+import trio
+from msgspec import Raw
+from trio.lowlevel import checkpoint
+
+from actors.engine import Engine
+from actors.errors import Crashed, Refused
+from actors.identity import EngineID
+from actors.messages import Request, Started
+from actors.runtime.asks import Slot
+from actors.runtime.codec import encode, reply_through_codec
+from actors.runtime.containment import words
+from actors.runtime.effects import carry_out, prepare, told_at_once
+from actors.runtime.handling import Handling
+from actors.runtime.mailbox import Batch, Kind, Origin, strike
+from actors.runtime.supervision import ChildFailedError
+
+if TYPE_CHECKING:
+    from actors.runtime.cell import Cell
+    from actors.runtime.life import Life
+
+_TELL, _ASK, _TIMER = Kind.TELL, Kind.ASK, Kind.TIMER
+_OK, _CRASHED, _REFUSED = 0, 1, 2
+_STARTED = Started()
+_WITHDRAWN = object()
+
+
+class Loop:
+    """What one engine has in hand, and how it is handled."""
+
+    def __init__(self, cell: Cell) -> None:
+        table = type(cell.pristine).table
+        self._cell = cell
+        self._mailbox = cell.mailbox
+        cell.mailbox.turn_away = self.turn_away
+        self._pace = cell.runtime.pace
+        self._table = table
+        self._direct = {kind: guards[0][1] for kind, guards in table.items() if guards[0][0] is None}
+        """The actions that no guard decides about."""
+        self.handled = self.late = self.unhandled = 0
+        self.message: Request[Any] | None = None
+        """The message whose handler did not return."""
+        self._batch: Batch | None = None
+        self._messages: Iterator[Any] = iter(())
+        self._released = self._released_size = 0
+        self._asked: tuple[Origin | None, Any] | None = None
+        """The ask whose handler runs: where it came from, and its slot or correlation."""
+        self._asked_scope: trio.CancelScope | None = None
+        self._replied: Origin | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything in hand."""
+        return self._batch is not None
+
+    async def run(self, life: Life) -> None:
+        """Handle messages until the engine stops. Raises what a handler raises."""
+        mailbox, pace, since = self._mailbox, self._pace, 0
+        self.message = None
+        if Started in self._table:
+            await self._tells(life, life.id, iter((_STARTED,)))
+        while not life.stopping:
+            batch = self._batch
+            if batch is None:
+                batch = mailbox.take_nowait() if len(mailbox) else await mailbox.take()
+                self._begin(batch)
+            while left := length_hint(self._messages):
+                await self._slice(life, batch, left)
+                if life.stopping:
+                    return
+                pace.opens = 0
+                since += left
+                if since >= pace.slice:
+                    since = 0
+                    await checkpoint()
+            self._finish(batch)
+
+    async def _slice(self, life: Life, batch: Batch, left: int) -> None:
+        most = self._pace.slice
+        messages = self._messages if left <= most else islice(self._messages, most)
+        if batch.kind == _TELL:
+            await self._tells(life, batch.sender, messages)
+        elif batch.kind == _ASK:
+            await self._asks(life, batch, messages)
+        else:
+            await self._own(life, batch, messages)
+
+    async def _tells(self, life: Life, sender: EngineID, messages: Iterator[Request[Any]]) -> None:
+        engine, effects, direct, ports = life.engine, life.effects, self._direct.get, self._cell.verbs.ports
+        life.sender = sender
+        message: Request[Any] | None = None
+        try:
+            for message in messages:
+                action = direct(type(message)) or self._choose(engine, message)
+                if action is None:
+                    self._unhandled(sender, message)
+                    continue
+                value = action(engine, message)
+                if value.__class__ is CoroutineType:
+                    with Handling(life.id.name):
+                        await value
+                    self._release()
+                if effects and not told_at_once(ports, effects):
+                    await self._apply(life)
+                    if life.stopping:
+                        return
+        except BaseException:
+            self.message = message
+            raise
+
+    async def _asks(self, life: Life, batch: Batch, asks: Iterator[tuple[Any, Request[Any]] | None]) -> None:
+        engine, effects, origin = life.engine, life.effects, batch.origin
+        life.sender = batch.sender
+        message: Request[Any] | None = None
+        try:
+            for ask in asks:
+                if ask is None or (origin is None and ask[0].done):
+                    continue  # withdrawn while it waited
+                ref, message = ask
+                action = self._direct.get(type(message)) or self._choose(engine, message)
+                if action is None:
+                    self.unhandled += 1
+                    self._refuse(origin, ref, _unhandled(life.id, message))
+                    continue
+                self._asked = origin, ref
+                if origin is None:
+                    ref.written = True
+                value = action(engine, message)
+                if value.__class__ is CoroutineType:
+                    value = await self._await_answer(value, batch, ref)
+                if value is _WITHDRAWN:
+                    effects.clear()
+                else:
+                    if origin is not None:
+                        value = Raw(encode(value))  # if it cannot be encoded the handler is wrong: it has no effects
+                    elif self._pace.strict:
+                        value = reply_through_codec(type(message), value)
+                    if effects:
+                        await self._apply(life)
+                    self._answer(origin, ref, value)
+                self._asked = None
+                if life.stopping:
+                    return
+        except BaseException:
+            self.message = message
+            raise
+        finally:
+            self._flush()
+
+    async def _await_answer(self, handler: CoroutineType[Any, Any, Any], batch: Batch, ref: Any) -> object:
+        """The handler's deadline is the ask's; who withdraws the ask cancels it (PROTOCOL-RULES Q1, Q2)."""
+        self._flush()  # those before it need not wait
+        slot: Slot | None = ref if batch.origin is None else None
+        deadline = batch.deadline if slot is None else slot.deadline
+        with Handling(self._cell.name), trio.CancelScope(deadline=deadline) as scope:
+            if slot is None:
+                self._asked_scope = scope
+            else:
+                slot.withdraw = scope.cancel
+            try:
+                value: object = await handler
+            finally:
+                self._asked_scope = None
+                if slot is not None:
+                    slot.withdraw = None
+        self._release()
+        return _WITHDRAWN if scope.cancelled_caught else value
+
+    async def _own(self, life: Life, batch: Batch, items: Iterator[Any]) -> None:
+        """Timers, and what the engine posted to itself. Of this life only."""
+        for item in items:
+            if batch.kind == _TIMER:
+                message, alarm = item
+                wanted, fatal = life.elapsed(message, alarm), False
+            else:
+                posted_in, message, fatal = item
+                wanted = posted_in is life
+            if fatal and wanted and self._choose(life.engine, message) is None:
+                raise ChildFailedError(f"{message.child} failed: {message.error}")
+            if wanted:
+                await self._tells(life, batch.sender, iter((message,)))
+            if life.stopping:
+                return
+
+    def _choose(self, engine: Engine, message: Request[Any]) -> Any:
+        """The action of the first guard that holds, or None."""
+        for when, action in self._table.get(type(message), ()):
+            if when is None or when(engine, message):
+                return action
+        return None
+
+    async def _apply(self, life: Life) -> None:
+        effects = life.effects.copy()
+        life.effects.clear()
+        await carry_out(self._cell, life, effects, prepare(self._cell, effects))
+
+    def _unhandled(self, sender: EngineID, message: Request[Any]) -> None:
+        self.unhandled += 1
+        cell = self._cell
+        cell.runtime.dead_letters.add(sender, cell.id, message, _unhandled(cell.id, message))
+
+    # -- answers -----------------------------------------------------------------------------------------
+
+    def _answer(self, origin: Origin | None, ref: Any, value: object) -> None:
+        if origin is None:
+            if not ref.give(value):
+                self.late += 1
+        else:
+            self._replied = origin
+            origin.reply(ref, _OK, value)
+
+    def _refuse(self, origin: Origin | None, ref: Any, outcome: Crashed | Refused) -> None:
+        if origin is None:
+            ref.fail(outcome)
+            return
+        self._replied = origin
+        if isinstance(outcome, Refused):
+            origin.reply(ref, _REFUSED, outcome.reason)
+        else:
+            origin.reply(ref, _CRASHED, None)  # what it was stays on this node
+
+    def _flush(self) -> None:
+        origin, self._replied = self._replied, None
+        if origin is not None:
+            origin.flush()
+
+    def give_up(self, error: Exception | None) -> None:
+        """The handler at work will not return: it raised this, or the engine ends. Its asker learns it now."""
+        if self._asked is not None:
+            (origin, ref), self._asked = self._asked, None
+            self._refuse(origin, ref, self._stopped() if error is None else Crashed(words(error)))
+        self._flush()
+
+    def cancel_ask(self, origin: Origin, correlation: int) -> None:
+        """Another node withdraws its ask: cancel the handler that works on it, or drop it where it waits."""
+        if self._asked == (origin, correlation):
+            if self._asked_scope is not None:
+                self._asked_scope.cancel()
+            return
+        self._mailbox.withdraw(origin, correlation)
+        if self._batch is not None and self._batch.origin is origin and self._batch.kind == _ASK:
+            strike(self._batch, correlation)
+
+    # -- the end -----------------------------------------------------------------------------------------
+
+    def turn_away(self, batches: list[Batch]) -> None:
+        """The engine has ended: what is in hand, and these, is refused."""
+        if self._batch is not None:
+            self._turn_away(self._batch)
+        for batch in batches:
+            self._begin(batch)
+            self._turn_away(batch)
+
+    def _turn_away(self, batch: Batch) -> None:
+        dead_letters, engine = self._cell.runtime.dead_letters, self._cell.id
+        for item in self._messages:
+            if batch.kind == _TELL:
+                dead_letters.add(batch.sender, engine, item, self._stopped())
+            elif batch.kind == _ASK and item is not None:
+                self._refuse(batch.origin, item[0], self._stopped())
+        self._flush()
+        self._finish(batch)
+
+    def _stopped(self) -> Refused:
+        return Refused("stopped", f"{self._cell.name} has ended")
+
+    # -- room --------------------------------------------------------------------------------------------
+
+    def _begin(self, batch: Batch) -> None:
+        self._batch, self._messages = batch, iter(batch.items)
+        self._released = self._released_size = 0
+
+    def _finish(self, batch: Batch) -> None:
+        """The batch is done, and leaves the mailbox."""
+        self._batch = None
+        count = len(batch.items)
+        self.handled += count
+        self._let_go(batch, count - self._released, batch.size - self._released_size)
+
+    def _release(self) -> None:
+        """A handler has taken its time: the room of what is done is free for others before the batch is."""
+        batch = self._batch
+        if batch is not None:
+            count = len(batch.items)
+            done = count - length_hint(self._messages)
+            size = batch.size * done // count
+            self._let_go(batch, done - self._released, size - self._released_size)
+            self._released, self._released_size = done, size
+
+    def _let_go(self, batch: Batch, count: int, size: int) -> None:
+        if batch.kind <= _ASK and count:
+            self._mailbox.release(count, size)
+            if batch.origin is not None:
+                batch.origin.consumed(count, size)
+
+
+def _unhandled(engine: EngineID, message: Request[Any]) -> Refused:
+    return Refused("unhandled", f"{engine.name} has no action for {type(message).__name__}")

@@ -1,0 +1,165 @@
+"""The engines of one node: who is there, what they share, and in what order they end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import trio
+
+from actors.engine import Engine, Policy
+from actors.errors import EngineNameError
+from actors.identity import EngineID, NodeID
+from actors.runtime.asks import Asks
+from actors.runtime.cell import Cell
+from actors.runtime.clock import Clock
+from actors.runtime.codec import check_recursion_limit
+from actors.runtime.dead_letters import DeadLetters
+from actors.runtime.events import Events
+from actors.runtime.life import Life
+from actors.runtime.mailbox import CAPACITY, Pace
+from actors.runtime.names import check_name
+from actors.runtime.nurseries import open_service_nursery
+from actors.runtime.ports import Gateway, no_route
+from actors.runtime.statistics import RuntimeStatistics
+from actors.runtime.verbs import Verbs
+from actors.runtime.waits import Waits
+
+SLICE: Final = 256
+
+
+class Runtime(Verbs):
+    """One task runs `serve`; meanwhile engines are spawned and messages sent, here as the node itself.
+
+    `slice` is how many messages one sender tells, or one engine handles, before others have their turn. With
+    `strict`, for tests, every local message and reply goes through the codec, as if it came from another node.
+    `capacity` is that of a mailbox, in messages, where `spawn` names none.
+    """
+
+    def __init__(self, node: NodeID, *, strict: bool = False, slice: int = SLICE, capacity: int = CAPACITY) -> None:
+        super().__init__(self, EngineID(node, ""))
+        self.id = node
+        self.clock = Clock()
+        self.asks = Asks()
+        self.events = Events()
+        self.dead_letters = DeadLetters(self.events, self.clock.now)
+        self.directory: dict[str, Cell] = {}
+        self.gateway: Gateway = no_route
+        self.waits = Waits[str]()
+        self.pace = Pace(slice, strict)
+        self._capacity = capacity
+        self._engines: trio.Nursery | None = None
+        self._network: Callable[..., None] | None = None
+        self._handled = self._crashes = self._restarts = 0
+
+    # -- running -----------------------------------------------------------------------------------------
+
+    async def serve(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run the engines until cancelled. Users' engines end first, then reserved ones, then the clock.
+
+        Each engine's cleanup still finds what ends after it. Raises ConfigError if the recursion limit is too high.
+        """
+        check_recursion_limit()
+        try:
+            async with open_service_nursery() as services:
+                await services.start(self.clock.serve)
+                async with open_service_nursery() as network:
+                    self._network = network.start_soon
+                    async with trio.open_nursery() as self._engines:
+                        task_status.started()
+                        await trio.sleep_forever()
+        finally:
+            self._engines = self._network = None
+            self.asks.close()
+            self.events.close()
+
+    def spawn(
+        self,
+        engine: Engine,
+        name: str,
+        *,
+        policy: Policy = Policy.PERMANENT,
+        capacity: int | None = None,
+        reserved: bool = False,
+    ) -> EngineID:
+        """Start an engine on the node itself; the instance is copied. Raises EngineNameError.
+
+        `reserved` engines are the network's own: they may have reserved names, and end after the others.
+        """
+        check_name(name, reserved=reserved)
+        self._check_free(name)
+        start = self._network if reserved else self._engines and self._engines.start_soon
+        if start is None:
+            raise RuntimeError(f"cannot spawn {name!r}: the runtime does not run; start its serve() first")
+        cell = Cell(self, engine, name, policy, capacity=capacity or self._capacity, reserved=reserved)
+        start(cell.run, name=f"engine {name}")
+        self.directory[name] = cell
+        return cell.id
+
+    def spawn_child(self, life: Life, engine: Engine, name: str, policy: Policy) -> None:
+        """Start an engine within the life of another. The name is known to be good."""
+        child = Cell(self, engine, name, policy, capacity=self._capacity, spawner=life)
+        life.nursery.start_soon(child.run, name=f"engine {name}")
+        self.directory[name] = life.children[name] = child
+
+    def check_name(self, name: str, *, by: Cell) -> None:
+        """Whether a child of an engine may be called this now. Raises EngineNameError."""
+        check_name(name, reserved=by.reserved)
+        self._check_free(name)
+
+    def _check_free(self, name: str) -> None:
+        if name in self.directory:
+            raise EngineNameError(f"an engine {name!r} runs already; choose another name, or stop it first")
+
+    async def stop_engine(self, name: str) -> None:
+        """End an engine and its children; returns when they are gone. What waits for it is refused as `stopped`.
+
+        Raises EngineNameError if there is none of this name.
+        """
+        cell = self.directory.get(name)
+        if cell is None:
+            raise EngineNameError(f"there is no engine {name!r}")
+        cell.cancel()
+        await cell.gone.wait()
+
+    async def stop_engines(self) -> None:
+        """End all engines that are not reserved, so that the network can still carry their last words."""
+        ending = [cell for cell in self.directory.values() if not cell.reserved]
+        for cell in ending:
+            cell.cancel()
+        for cell in ending:
+            await cell.gone.wait()
+
+    # -- looking -----------------------------------------------------------------------------------------
+
+    def find(self, name: str) -> Cell | None:
+        """The engine of this name."""
+        return self.directory.get(name)
+
+    def forget(self, cell: Cell) -> None:
+        """The engine has ended: its name is free, its figures stay in the totals."""
+        del self.directory[cell.name]
+        self._handled += cell.handled
+        self._crashes += cell.crashes
+        self._restarts += cell.restarts
+
+    def statistics(self) -> RuntimeStatistics:
+        """This moment's figures."""
+        cells = self.directory.values()
+        return RuntimeStatistics(
+            engines=len(cells),
+            handled=self._handled + sum(cell.handled for cell in cells),
+            crashes=self._crashes + sum(cell.crashes for cell in cells),
+            restarts=self._restarts + sum(cell.restarts for cell in cells),
+            dead_letters=self.dead_letters.count,
+            asks=len(self.asks),
+            late=self.asks.late,
+            waits=len(self.waits),
+            alarms=len(self.clock),
+            events=self.events.emitted,
+            events_dropped=self.events.dropped,
+        )
+
+    def __repr__(self) -> str:
+        state = "runs" if self._engines else "does not run"
+        return f"<Runtime of {self.id.short}: {state}, {len(self.directory)} engines>"

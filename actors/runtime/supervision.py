@@ -1,0 +1,51 @@
+"""What follows when a life of an engine ends: another life, the end, or failure. Pure: time is an argument."""
+
+from __future__ import annotations
+
+from collections import deque
+from enum import Enum
+
+from actors.engine import Policy
+from actors.errors import ActorError
+
+
+class Verdict(Enum):
+    """What happens to the engine."""
+
+    RESTART = "restart"
+    END = "end"
+    FAIL = "fail"
+    """It crashed more often than its policy allows: the end, and its spawner is told."""
+
+
+class ChildFailedError(ActorError):
+    """A child failed, and the engine that spawned it has no guard for ChildFailed: it fails with the child."""
+
+    code = "child_failed"
+    hint = "give the spawner an action for it, @on(ChildFailed), or the child another restart policy"
+
+
+class Supervision:
+    """One engine's policy, and when it was restarted."""
+
+    __slots__ = ("_restarts", "policy")
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self._restarts: deque[float] = deque()
+
+    def judge(self, now: float, *, crashed: bool) -> Verdict:
+        """A life has ended by a crash, or (not crashed) because its port returned. Counts a restart that it grants."""
+        policy = self.policy
+        if not policy.restarts(crashed=crashed):
+            return Verdict.FAIL if crashed else Verdict.END
+        while self._restarts and self._restarts[0] <= now - policy.within:
+            self._restarts.popleft()
+        if len(self._restarts) >= policy.most:
+            return Verdict.FAIL
+        self._restarts.append(now)
+        return Verdict.RESTART
+
+    def __repr__(self) -> str:
+        policy = self.policy
+        return f"<Supervision {policy.restart}: {len(self._restarts)} of {policy.most} restarts in {policy.within:g} s>"

@@ -1,0 +1,89 @@
+"""What a node says of itself: frozen records for the control socket, the console and tests. Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """One moment's figures."""
+
+
+class LedgerSnapshot(Snapshot):
+    """The conservation ledger (PROTOCOL O1): accepted = all the others together, at every moment."""
+
+    accepted: int = 0
+    delivered: int = 0
+    sent: int = 0
+    expired: int = 0
+    lost: int = 0
+    refused: int = 0
+    in_flight: int = 0
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every accepted message is accounted for."""
+        ended = self.delivered + self.sent + self.expired + self.lost + self.refused
+        return self.accepted == ended + self.in_flight
+
+
+class NodeStatistics(Snapshot):
+    """Counters of one node since it started; `uptime` in seconds."""
+
+    engines: int
+    proxies: int
+    connected: int
+    ledger: LedgerSnapshot
+    """All proxies there are and were, together."""
+    received: int
+    dead_letters: int
+    uptime: float
+
+
+class NodeSnapshot(Snapshot):
+    """One node."""
+
+    name: str
+    id: str
+    state: Literal["running", "stopping"]
+    addresses: tuple[str, ...]
+    pid: int
+    statistics: NodeStatistics
+
+
+class ProxySnapshot(Snapshot):
+    """One Node Proxy: what `node` knows of its link to `peer`."""
+
+    node: str
+    peer: str
+    peer_id: str
+    permanence: Literal["permanent", "ephemeral"]
+    state: str
+    """A state of the proxy in lower case."""
+    transport: str | None
+    address: str | None
+    rtt_ms: float | None
+    ledger: LedgerSnapshot
+    connections: int
+    reconnects: int
+    """Sessions resumed with messages in flight."""
+    resent: int
+    duplicates_dropped: int
+    queued: int
+    retained: int
+
+
+class EngineSnapshot(Snapshot):
+    """One engine."""
+
+    node: str
+    name: str
+    type: str
+    state: str
+    held: int
+    capacity: int
+    handled: int
+    crashes: int
+    restarts: int

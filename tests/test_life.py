@@ -1,0 +1,432 @@
+"""A proxy's life: the table cell by cell, every order of events, and events that are handled late."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import product
+
+import pytest
+from exploring import explore
+from hypothesis import given
+from hypothesis import strategies as st
+from proxy_model import DELIVERED, EXPIRED, UNWRITTEN, WRITTEN, World, steps, unfinished
+
+from actors.net.life import TABLE, Condition, Holders, step, table_as_markdown
+from actors.net.phases import Action, Event, Facts, Life, Phase
+
+NOTHING = Facts()
+QUEUED = Facts(queued=True)
+CONNECTED = Facts(proven=1)
+ESTABLISHING = (Phase.DIALING, Phase.HANDSHAKING)
+SETTLING = {Action.SETTLE_LOST, Action.SETTLE_STOPPED, Action.HAND_OVER}
+
+ALL_FACTS = [
+    Facts(queued=q, retained=r, awaiting=a, proven=p, dialing=d, handshaking=h)
+    for q, r, a, p, d, h in product(
+        (False, True), (False, True), (False, True), (0, 1, 2), (False, True), (False, True)
+    )
+    if d or not h
+]
+ALL_LIVES = [
+    Life(phase=phase, permanent=permanent, spent=spent)
+    for phase, permanent, spent in product(Phase, (False, True), (False, True))
+]
+
+
+def life(phase: Phase, *, permanent: bool = False, spent: bool = False) -> Life:
+    return Life(phase=phase, permanent=permanent, spent=spent)
+
+
+def after(before: Life, event: Event, facts: Facts = NOTHING) -> tuple[Phase, tuple[Action, ...]]:
+    now, actions = step(before, event, facts)
+    return now.phase, actions
+
+
+# -- the table as a whole ---------------------------------------------------------------------------------
+
+
+def test_every_phase_knows_every_event() -> None:
+    assert set(TABLE) == set(product(Phase, Event))
+    assert all(rules[-1].when is Condition.ALWAYS for rules in TABLE.values())
+
+
+def test_no_rule_stands_behind_one_that_always_holds() -> None:
+    assert all(rule.when is not Condition.ALWAYS for rules in TABLE.values() for rule in rules[:-1])
+
+
+@pytest.mark.parametrize("event", list(Event))
+def test_whatever_happens_whenever_the_answer_makes_sense(event: Event) -> None:
+    for before, facts in product(ALL_LIVES, ALL_FACTS):
+        now, actions = step(before, event, facts)
+        assert len(actions) == len(set(actions))
+        if before.phase is Phase.CLOSED:
+            assert now == before, "closed is closed"
+            assert set(actions) <= {Action.HAND_ON}
+        elif now.phase is Phase.CLOSED:
+            assert actions[0] is Action.LEAVE, "C10: the table changes before anything is settled"
+            assert actions[-1] is Action.END
+            assert len(SETTLING & set(actions)) == 1, "the queue goes to one place"
+        else:
+            assert not {Action.LEAVE, Action.END, *SETTLING} & set(actions)
+        if Action.DIAL in actions:
+            assert now.phase is Phase.DIALING
+
+
+@pytest.mark.parametrize("event", list(Event))
+def test_a_permanent_proxy_ends_only_by_a_stop_or_by_losing_its_permanence(event: Event) -> None:
+    for before, facts in product(ALL_LIVES, ALL_FACTS):
+        if not before.permanent or before.phase in (Phase.CLOSED, Phase.IDLE):
+            continue
+        now, _ = step(before, event, facts)
+        stopping = before.phase is Phase.DRAINING or event in (Event.STOP, Event.SECOND_STOP, Event.TO_EPHEMERAL)
+        assert stopping or now.phase is not Phase.CLOSED
+
+
+def test_the_table_is_drawn_with_a_row_for_each_event_and_a_column_for_each_phase() -> None:
+    lines = table_as_markdown().splitlines()
+    assert lines[0] == "| event | IDLE | DIALING | HANDSHAKING | READY | DRAINING | BACKOFF | CLOSED |"
+    assert [line.split(" | ")[0] for line in lines[2:]] == [f"| {event.value}" for event in Event]
+    assert {line.count(" | ") for line in lines[2:]} == {len(Phase)}
+    lost = next(line for line in lines if line.startswith("| end lost |"))
+    assert "proven end: stay<br>own handshake: HANDSHAKING" in lost
+    assert "<br>else: CLOSED, leave, settle lost, end" in lost
+
+
+# -- sentence by sentence ---------------------------------------------------------------------------------
+
+
+def test_the_first_message_establishes_an_ephemeral_connection() -> None:
+    assert after(Life(), Event.SEND, QUEUED) == (Phase.DIALING, (Action.DIAL,))
+
+
+def test_a_permanent_connection_is_established_when_the_proxy_starts() -> None:
+    assert after(Life(), Event.TO_PERMANENT) == (Phase.DIALING, (Action.DIAL,))
+
+
+@pytest.mark.parametrize("phase", [Phase.IDLE, *ESTABLISHING])
+def test_the_remote_node_may_establish_the_connection(phase: Phase) -> None:
+    assert after(life(phase), Event.PROVEN, CONNECTED) == (Phase.READY, ())
+
+
+def test_an_inbound_connection_ends_the_waiting() -> None:
+    assert after(life(Phase.BACKOFF), Event.PROVEN, CONNECTED) == (Phase.READY, (Action.CANCEL_WAIT,))
+
+
+def test_a_lost_ephemeral_connection_ends_its_proxy() -> None:
+    ended = (Phase.CLOSED, (Action.LEAVE, Action.SETTLE_LOST, Action.END))
+    assert after(life(Phase.READY, spent=True), Event.END_LOST, QUEUED) == ended
+
+
+def test_a_lost_permanent_connection_is_established_again() -> None:
+    ready = life(Phase.READY, permanent=True, spent=True)
+    assert after(ready, Event.END_LOST) == (Phase.BACKOFF, (Action.WAIT,))
+    assert after(life(Phase.BACKOFF, permanent=True), Event.RETRY_DUE) == (Phase.DIALING, (Action.DIAL,))
+
+
+def test_a_lost_connection_beside_another_changes_nothing() -> None:
+    assert after(life(Phase.READY), Event.END_LOST, CONNECTED) == (Phase.READY, ())
+
+
+@pytest.mark.parametrize("phase", ESTABLISHING)
+def test_an_ephemeral_proxy_outlives_its_connection_while_its_own_handshake_goes_on(phase: Phase) -> None:
+    facts = Facts(retained=True, dialing=True, handshaking=phase is Phase.HANDSHAKING)
+    waiting, actions = step(life(Phase.READY, spent=True), Event.END_LOST, facts)
+    assert (waiting.phase, actions) == (phase, ())
+    assert step(waiting, Event.QUEUE_EMPTY, facts)[0] == waiting, "what was written may still be acknowledged"
+    assert after(waiting, Event.PROVEN, CONNECTED) == (Phase.READY, ())
+    assert after(waiting, Event.DIAL_FAILED, QUEUED)[0] is Phase.CLOSED, "but it is not established a second time"
+
+
+@pytest.mark.parametrize("phase", ESTABLISHING)
+def test_an_ephemeral_proxy_dials_again_while_something_is_queued(phase: Phase) -> None:
+    assert after(life(phase), Event.DIAL_FAILED, QUEUED) == (Phase.BACKOFF, (Action.WAIT,))
+    assert after(life(phase), Event.DIAL_FAILED)[0] is Phase.CLOSED
+
+
+@pytest.mark.parametrize("phase", [Phase.DIALING, Phase.BACKOFF])
+def test_an_ephemeral_proxy_ends_when_its_queue_has_expired_before_it_was_connected(phase: Phase) -> None:
+    assert after(life(phase), Event.QUEUE_EMPTY)[0] is Phase.CLOSED
+    assert after(life(phase), Event.QUEUE_EMPTY, QUEUED)[0] is phase
+    assert after(life(phase, permanent=True), Event.QUEUE_EMPTY)[0] is phase
+
+
+def test_a_handshake_is_not_cut_when_the_queue_expires_for_the_peer_may_have_proven_it() -> None:
+    facts = Facts(dialing=True, handshaking=True)
+    assert after(life(Phase.HANDSHAKING), Event.QUEUE_EMPTY, facts) == (Phase.HANDSHAKING, ())
+    assert after(life(Phase.HANDSHAKING), Event.DIAL_FAILED)[0] is Phase.CLOSED
+
+
+def test_an_inbound_connection_does_not_cancel_the_own_dial() -> None:
+    facts = Facts(proven=1, dialing=True, handshaking=True)
+    assert after(life(Phase.HANDSHAKING), Event.PROVEN, facts) == (Phase.READY, ())
+    assert after(life(Phase.READY), Event.DIAL_FAILED, CONNECTED) == (Phase.READY, ())
+
+
+def test_who_has_a_proven_end_does_not_dial() -> None:
+    for before, event in product(ALL_LIVES, Event):
+        assert Action.DIAL not in step(before, event, CONNECTED)[1] or event is Event.IDLE_AGREED
+
+
+def test_a_signed_denial_waits_for_another_advert() -> None:
+    assert after(life(Phase.HANDSHAKING, permanent=True), Event.DENIED) == (Phase.BACKOFF, (Action.PARK,))
+    assert after(life(Phase.BACKOFF, permanent=True), Event.ADVERT_CHANGED) == (Phase.BACKOFF, (Action.WAKE,))
+    assert after(life(Phase.HANDSHAKING), Event.DENIED, QUEUED)[0] is Phase.CLOSED
+
+
+def test_new_addresses_join_the_attempt_under_way() -> None:
+    assert after(life(Phase.DIALING), Event.ADVERT_CHANGED) == (Phase.DIALING, (Action.WIDEN,))
+
+
+def test_the_phase_follows_the_handshakes_of_a_race() -> None:
+    dialing, handshaking = Facts(dialing=True), Facts(dialing=True, handshaking=True)
+    assert after(life(Phase.DIALING), Event.HANDSHAKE_STARTED, handshaking) == (Phase.HANDSHAKING, ())
+    assert after(life(Phase.HANDSHAKING), Event.DIAL_STARTED, handshaking) == (Phase.HANDSHAKING, ())
+    assert after(life(Phase.HANDSHAKING), Event.DIAL_STARTED, dialing) == (Phase.DIALING, ())
+
+
+@pytest.mark.parametrize("phase", [*ESTABLISHING, Phase.READY, Phase.BACKOFF])
+def test_becoming_permanent_is_only_a_flag_once_there_is_a_proxy(phase: Phase) -> None:
+    now, actions = step(life(phase), Event.TO_PERMANENT, QUEUED)
+    assert (now.phase, now.permanent, actions) == (phase, True, ())
+
+
+def test_becoming_ephemeral_with_a_connection_is_only_a_flag() -> None:
+    now, actions = step(life(Phase.READY, permanent=True, spent=True), Event.TO_EPHEMERAL, CONNECTED)
+    assert (now, actions) == (life(Phase.READY, spent=True), ())
+
+
+@pytest.mark.parametrize("phase", [*ESTABLISHING, Phase.BACKOFF])
+def test_becoming_ephemeral_without_a_connection_gives_up_what_was_written(phase: Phase) -> None:
+    before = life(phase, permanent=True, spent=True)
+    now, actions = step(before, Event.TO_EPHEMERAL, Facts(queued=True, retained=True))
+    assert now == life(phase), "it is established anew, while something is queued"
+    assert actions[0] is Action.SETTLE_WRITTEN
+    assert after(before, Event.TO_EPHEMERAL, Facts(retained=True))[0] is Phase.CLOSED
+
+
+@pytest.mark.parametrize("phase", [*ESTABLISHING, Phase.BACKOFF])
+def test_becoming_ephemeral_twice_settles_nothing(phase: Phase) -> None:
+    assert after(life(phase, spent=True), Event.TO_EPHEMERAL, Facts(retained=True)) == (phase, ())
+
+
+def test_an_agreed_close_hands_the_queue_to_a_new_proxy() -> None:
+    phase, actions = after(life(Phase.READY, spent=True), Event.IDLE_AGREED, Facts(queued=True, proven=1))
+    assert phase is Phase.CLOSED
+    assert actions == (Action.LEAVE, Action.BYE, Action.SETTLE_WRITTEN, Action.HAND_OVER, Action.END)
+
+
+def test_a_clean_end_hands_the_queue_to_a_new_proxy() -> None:
+    phase, actions = after(life(Phase.READY, spent=True), Event.CLEAN_END, QUEUED)
+    assert phase is Phase.CLOSED
+    assert actions == (Action.LEAVE, Action.SETTLE_WRITTEN, Action.HAND_OVER, Action.END)
+
+
+def test_a_link_that_became_permanent_while_it_was_closed_is_dialed_at_once() -> None:
+    ready = life(Phase.READY, permanent=True, spent=True)
+    assert after(ready, Event.CLEAN_END) == (Phase.DIALING, (Action.DIAL,))
+    assert after(ready, Event.IDLE_AGREED, CONNECTED) == (Phase.DIALING, (Action.BYE, Action.DIAL))
+
+
+def test_a_stop_drains_what_is_connected_and_ends_what_is_not() -> None:
+    assert after(life(Phase.READY), Event.STOP, CONNECTED) == (Phase.DRAINING, (Action.DRAIN,))
+    for phase in (Phase.IDLE, *ESTABLISHING, Phase.BACKOFF):
+        ended = (Phase.CLOSED, (Action.LEAVE, Action.SETTLE_STOPPED, Action.END))
+        assert after(life(phase, permanent=True), Event.STOP, QUEUED) == ended
+
+
+def test_a_draining_proxy_refuses_everything() -> None:
+    draining = life(Phase.DRAINING)
+    for event in (Event.SEND, Event.TO_PERMANENT, Event.TO_EPHEMERAL, Event.DIAL_NOW):
+        assert step(draining, event, CONNECTED) == (draining, (Action.REFUSE,))
+    assert step(draining, Event.PROVEN, Facts(proven=2)) == (draining, (Action.REFUSE_END,))
+    assert step(draining, Event.STOP, CONNECTED) == (draining, ())
+
+
+def test_draining_ends_with_the_last_connection_when_all_is_said_or_at_the_second_stop() -> None:
+    said = (Phase.CLOSED, (Action.LEAVE, Action.BYE, Action.SETTLE_STOPPED, Action.END))
+    assert after(life(Phase.DRAINING), Event.DRAINED, CONNECTED) == said
+    assert after(life(Phase.DRAINING), Event.SECOND_STOP, CONNECTED) == said
+    assert after(life(Phase.READY), Event.SECOND_STOP, CONNECTED) == said
+    for event in (Event.END_LOST, Event.CLEAN_END):
+        assert after(life(Phase.DRAINING), event)[0] is Phase.CLOSED
+        assert after(life(Phase.DRAINING), event, CONNECTED)[0] is Phase.DRAINING
+
+
+@pytest.mark.parametrize("event", [Event.SEND, Event.TO_PERMANENT, Event.DIAL_NOW, Event.PROVEN])
+def test_what_reaches_a_closed_proxy_goes_on_to_the_router(event: Event) -> None:
+    assert after(life(Phase.CLOSED), event) == (Phase.CLOSED, (Action.HAND_ON,))
+
+
+def test_an_old_failure_does_not_end_a_new_attempt() -> None:
+    facts = Facts(queued=True, dialing=True)
+    assert after(life(Phase.DIALING), Event.DIAL_FAILED, facts) == (Phase.DIALING, ())
+    assert after(life(Phase.DIALING), Event.DENIED, facts) == (Phase.DIALING, ())
+
+
+# -- holders of permanence --------------------------------------------------------------------------------
+
+
+def test_a_link_is_permanent_while_anybody_holds_it() -> None:
+    holders = Holders()
+    assert holders.hold("configuration") is Event.TO_PERMANENT
+    assert holders.hold("console") is None
+    assert holders.hold("console") is None
+    assert holders.release("console") is None
+    assert holders
+    assert holders.release("somebody else") is None
+    assert holders.release("configuration") is Event.TO_EPHEMERAL
+    assert not holders
+    assert holders.release("configuration") is None
+
+
+# -- every order of events --------------------------------------------------------------------------------
+
+WORLDS = {
+    "the life of the protocol's page": (
+        "failure",
+        "failure",
+        "loss",
+        "toggle",
+        "toggle",
+        "stop",
+        "idle",
+        "expiry",
+        "expiry",
+    ),
+    "closing while the peer and permanence change": (
+        "failure",
+        "loss",
+        "toggle",
+        "inbound",
+        "promise",
+        "idle",
+        "expiry",
+    ),
+    "connections from both sides": ("failure", "loss", "loss", "toggle", "inbound", "inbound", "dial now"),
+    "denied": ("denial", "toggle", "toggle", "inbound", "advert", "dial now", "expiry"),
+    "stopping": ("loss", "inbound", "toggle", "toggle", "stop", "second stop", "expiry"),
+}
+
+
+@pytest.mark.parametrize("faults", list(WORLDS.values()), ids=list(WORLDS))
+def test_in_every_order_each_message_has_one_outcome_and_no_proxy_rests_for_nothing(faults: tuple[str, ...]) -> None:
+    world = World(faults=tuple(sorted(faults)))
+    assert explore(world, partial(steps, messages=2), partial(unfinished, messages=2)) > 500
+
+
+# -- events that are handled late -------------------------------------------------------------------------
+
+
+class Late:
+    """The same proxy behind a mailbox: the world changes at once, its events are handled when their turn comes."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.inbox: list[Event] = []
+
+    def post(self, event: Event, **changes: object) -> None:
+        self.world = self.world._replace(**changes)  # type: ignore[arg-type]
+        self.inbox.append(event)
+
+    def handle(self) -> None:
+        made, ends, event = self.world.made, self.world.ends, self.inbox.pop(0)
+        self.world = self.world.handle(event)
+        if self.world.life is None or self.world.made > made:
+            self.moved_on()
+        else:
+            self.inbox += [Event.END_LOST] * (ends - self.world.ends)  # those that were closed with Bye
+        if not self.inbox:
+            self.world.consistent()
+
+    def moved_on(self) -> None:
+        """What is still on its way to a proxy that has ended goes to the Router, or nowhere."""
+        self.inbox.clear()
+        if self.world.wanted and not self.world.stopped:
+            self.world = self.world.with_proxy()
+            self.post(Event.TO_PERMANENT)
+
+    def do(self, op: str) -> None:
+        world = self.world
+        dialed = {"dialing": False, "handshaking": False}
+        match op:
+            case "handle" if self.inbox:
+                self.handle()
+            case "send" if not world.stopped:
+                number = len(world.outcomes)
+                self.world = world.with_proxy()
+                self.post(Event.SEND, outcomes=(*world.outcomes, ""), queue=(*world.queue, number))
+            case "inbound" if not world.stopped:
+                self.world = world.with_proxy()
+                self.post(Event.PROVEN, ends=world.ends + 1)
+            case "hold" if not world.wanted and not world.stopped:
+                self.world = world.with_proxy()
+                self.post(Event.TO_PERMANENT, wanted=True)
+            case "release" if world.wanted and not world.stopped:
+                self.post(Event.TO_EPHEMERAL, wanted=False)
+            case "handshake" if world.dialing and not world.handshaking:
+                self.post(Event.HANDSHAKE_STARTED, handshaking=True)
+            case "proven" if world.handshaking:
+                self.post(Event.PROVEN, ends=world.ends + 1, **dialed)
+            case "failure" if world.dialing:
+                self.post(Event.DIAL_FAILED, **dialed)
+            case "denial" if world.handshaking:
+                self.post(Event.DENIED, **dialed)
+            case "loss" if world.ends:
+                self.post(Event.END_LOST, ends=world.ends - 1)
+            case "clean" if world.ends and not world.written:
+                self.post(Event.CLEAN_END, ends=world.ends - 1)
+            case "agreed" if world.phase is Phase.READY and world.ends and not world.written:
+                self.post(Event.IDLE_AGREED)
+            case "retry" if world.timer:
+                self.post(Event.RETRY_DUE, timer=False)
+            case "write" if world.ends and world.queue:
+                self.taken(queue=world.queue[1:], written=(*world.written, world.queue[0]))
+            case "ack" if world.ends and world.written:
+                self.world = world.acknowledged()
+            case "expire" if world.queue:
+                self.world = world.settle(world.queue[:1], EXPIRED)
+                self.taken(queue=world.queue[1:])
+            case "expire written" if world.written:
+                self.world = world.settle(world.written[:1], EXPIRED)._replace(written=world.written[1:])
+            case "dial now" if world.life is not None:
+                self.post(Event.DIAL_NOW)
+            case "advert" if world.life is not None:
+                self.post(Event.ADVERT_CHANGED)
+            case "stop" if world.life is not None:
+                self.post(Event.STOP, stopped=True)
+            case "second stop" if world.stopped and world.life is not None:
+                self.post(Event.SECOND_STOP)
+            case "drained" if world.draining and not world.queue and not world.written:
+                self.post(Event.DRAINED)
+
+    def taken(self, **changes: object) -> None:
+        self.world = self.world._replace(**changes)  # type: ignore[arg-type]
+        if not self.world.queue:
+            self.post(Event.QUEUE_EMPTY)
+
+    def rest(self) -> None:
+        """Faults are over: all that goes on by itself, until nothing does."""
+        before = None
+        while before != self.world:
+            before = self.world
+            for op in ("handshake", "proven", "retry", "write", "ack", "drained"):
+                self.do(op)
+                while self.inbox:
+                    self.handle()
+
+
+OPS = (
+    *("handle",) * 8,
+    *("send", "inbound", "hold", "release", "handshake", "proven", "failure", "loss", "retry", "write", "ack") * 2,
+    *("denial", "clean", "agreed", "expire", "expire written", "dial now", "advert", "stop", "second stop", "drained"),
+)
+
+
+@given(st.lists(st.sampled_from(OPS), max_size=60))
+def test_late_events_lose_nothing_and_leave_no_proxy_behind(ops: list[str]) -> None:
+    late = Late()
+    for op in ops:
+        late.do(op)
+    late.rest()
+    assert unfinished(late.world, len(late.world.outcomes)) == ""
+    assert set(late.world.outcomes) <= {DELIVERED, EXPIRED, UNWRITTEN, WRITTEN} or late.world.parked

@@ -1,0 +1,200 @@
+"""The two ends of a piped stream, and the knife between them, without processes and without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import msgspec
+import pytest
+import trio
+from console_fakes import proxy_snapshot
+from trio.testing import memory_stream_pair
+
+from actors.console.chunks import Chunker, LineChunker
+from actors.console.cuts import AHEAD, NoCuts, RandomCuts, TimedCuts
+from actors.console.errand import Errand, read_line, write_line
+from actors.console.intake import Intake
+from actors.console.knife import Knife
+from actors.console.pipe_engines import LONG, Drain, Finish, Forward, Piece, Received, Source, open_drain
+from actors.engine import Detached, Tell, bind
+from actors.identity import EngineID, NodeID, NodeKey
+from actors.snapshots import LedgerSnapshot, ProxySnapshot
+
+PEER = NodeKey.from_seed(bytes(32)).id
+
+
+# -- intake -----------------------------------------------------------------------------------------------
+
+
+async def taken(intake: Intake) -> list[list[bytes]]:
+    batches = []
+    while pieces := await intake.take():
+        batches.append(pieces)
+    return batches
+
+
+async def test_what_is_taken_joins_to_the_input(autojump_clock: trio.testing.MockClock) -> None:
+    command, source = memory_stream_pair()
+    intake = Intake(source, Chunker(4), NoCuts(), already=b"on")
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def write() -> None:
+            for part in (b"e\ntw", b"o\nthree", b""):
+                await command.send_all(part)
+                await trio.sleep(1)
+            await command.send_eof()
+
+        assert await taken(intake) == [[b"one\n"], [b"two\n", b"thre"], [b"e"]]
+    assert intake.taken == 4
+
+
+async def test_while_cuts_are_left_some_pieces_are_held_back_until_the_end_is_seen() -> None:
+    command, source = memory_stream_pair()
+    cuts = RandomCuts(1, Random(1), typical=10**9)
+    intake = Intake(source, LineChunker(), cuts)
+    lines = [b"%d\n" % n for n in range(AHEAD + 10)]
+    await command.send_all(b"".join(lines))
+    assert await intake.take() == lines[:10]
+    await command.send_eof()
+    assert await intake.take() == lines[10:]
+    assert any(cuts.due(position, 0.0) for position in range(11, len(lines) + 1))
+
+
+# -- errand -----------------------------------------------------------------------------------------------
+
+
+def test_an_errand_knows_its_plan() -> None:
+    assert isinstance(Errand(to="x").plan(0.0), NoCuts)
+    assert isinstance(Errand(to="x", cuts=2).plan(0.0), RandomCuts)
+    assert isinstance(Errand(to="x", cut_every=1.0).plan(0.0), TimedCuts)
+
+
+async def test_bytes_that_follow_an_errand_are_not_lost() -> None:
+    command, source = memory_stream_pair()
+    await write_line(command, Errand(to="x", lines=True))
+    await command.send_all(b"first bytes")
+    line, already = await read_line(source)
+    assert msgspec.json.decode(line, type=Errand) == Errand(to="x", lines=True)
+    assert already in (b"", b"first bytes")
+
+
+async def test_a_stream_that_ends_without_a_line_gives_none() -> None:
+    command, source = memory_stream_pair()
+    await command.send_all(b"half")
+    await command.send_eof()
+    assert await read_line(source) == (b"", b"half")
+
+
+# -- knife ------------------------------------------------------------------------------------------------
+
+
+class FakeLink:
+    """A node with one link, in a state of its own for each look; it is up again two looks after `dial_now`."""
+
+    def __init__(self, *looks: ProxySnapshot) -> None:
+        self.looks = list(looks)
+        self.did: list[str] = []
+
+    def proxies(self) -> Sequence[ProxySnapshot]:
+        other = proxy_snapshot("a", "x")
+        return [other, self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]]
+
+    def cut(self, node_id: NodeID) -> bool:
+        self.did.append("cut")
+        return True
+
+    def dial_now(self, node_id: NodeID) -> None:
+        self.did.append("dial now")
+
+
+def link(
+    state: str, *, retained: int = 0, in_flight: int = 1, connections: int = 1, reconnects: int = 0
+) -> ProxySnapshot:
+    ledger = LedgerSnapshot(accepted=in_flight, in_flight=in_flight)
+    return proxy_snapshot(
+        "a", "b", peer_id=str(PEER), state=state, retained=retained, ledger=ledger, connections=connections,
+        reconnects=reconnects, transport=None,
+    )  # fmt: skip
+
+
+async def test_the_knife_waits_for_data_in_flight_and_then_for_the_resumed_session(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    node = FakeLink(
+        link("backoff"),
+        link("ready"),
+        link("ready", retained=5),
+        link("ready", retained=5),  # the cut is not noticed yet
+        link("backoff", retained=5),
+        link("handshaking", retained=5),
+        link("ready", retained=5, connections=2, reconnects=1),
+    )
+    assert await Knife(node).sever(PEER)
+    assert node.did == ["cut", "dial now"]
+
+
+async def test_the_knife_cuts_nothing_once_everything_has_arrived() -> None:
+    node = FakeLink(link("ready"), link("ready", in_flight=0))
+    assert not await Knife(node).sever(PEER)
+    assert node.did == []
+
+
+async def test_a_cut_that_found_nothing_to_resume_does_not_count(autojump_clock: trio.testing.MockClock) -> None:
+    node = FakeLink(link("ready", retained=1), link("ready", connections=2, in_flight=0))
+    assert not await Knife(node).sever(PEER)
+
+
+# -- source and drain -------------------------------------------------------------------------------------
+
+
+def test_the_source_tells_each_piece_and_counts_it() -> None:
+    _, stream = memory_stream_pair()
+    to, taken = EngineID(PEER, "drain"), trio.Event()
+    source = bind(Source(stream=stream, knife=Knife(FakeLink(link("ready"))), drain=to), Detached())
+    source.forward(Forward((b"one", b"three"), taken))
+    assert source.effects == [Tell(to, Piece(b"one"), expiry=LONG), Tell(to, Piece(b"three"), expiry=LONG)]
+    assert (source.messages, source.size) == (2, 8)
+    assert taken.is_set()
+
+
+@pytest.fixture
+async def drained() -> tuple[Drain, trio.abc.ReceiveStream]:
+    command, stream = memory_stream_pair()
+    return open_drain(stream), command
+
+
+async def test_the_drain_writes_in_order_and_confirms_only_what_is_written(
+    drained: tuple[Drain, trio.abc.ReceiveStream], autojump_clock: trio.testing.MockClock
+) -> None:
+    drain, command = drained
+    got = bytearray()
+    confirmed: list[Received] = []
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def handle() -> None:
+            for n in range(500):
+                await drain.piece(Piece(b"%d\n" % n))
+            confirmed.append(await drain.finish(Finish()))
+
+        await trio.sleep(1)
+        assert not confirmed
+        nursery.start_soon(drain.port)
+        async for part in command:
+            got += part
+        await trio.sleep(1)
+        nursery.cancel_scope.cancel()
+    assert bytes(got) == b"".join(b"%d\n" % n for n in range(500))
+    assert confirmed == [Received(500, len(got))]
+
+
+async def test_the_drain_takes_no_more_while_nobody_reads(
+    drained: tuple[Drain, trio.abc.ReceiveStream], autojump_clock: trio.testing.MockClock
+) -> None:
+    drain, _ = drained
+    with trio.move_on_after(1):
+        for _ in range(10_000):
+            await drain.piece(Piece(b"x"))
+    assert drain.messages < 100

@@ -1,0 +1,73 @@
+"""The conformance checks over the memory and TCP transports, and what is special to each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from conformance import CHECKS, Check, Rig, Subject, name_of, run
+
+from transports.addresses import MemoryAddress, TCPAddress
+from transports.memory import MemoryNetwork
+from transports.tcp import TcpTransport
+
+TLS = TCPAddress("127.0.0.1", 1)
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Rig]:
+    network = MemoryNetwork()
+    yield rig_of(network)
+    assert network.connections == []
+
+
+@asynccontextmanager
+async def slow_memory() -> AsyncIterator[Rig]:
+    network = MemoryNetwork(latency=0.05, jitter=0.02)
+    yield rig_of(network)
+
+
+def rig_of(network: MemoryNetwork) -> Rig:
+    return Rig(
+        network.transport("a"),
+        network.transport("b"),
+        address=MemoryAddress("b"),
+        nowhere=MemoryAddress("nowhere"),
+        foreign=TCPAddress("127.0.0.1", 0),
+    )
+
+
+@asynccontextmanager
+async def tcp4() -> AsyncIterator[Rig]:
+    yield tcp_rig("127.0.0.1")
+
+
+def tcp_rig(host: str) -> Rig:
+    transport = TcpTransport()
+    return Rig(
+        transport,
+        transport,
+        address=TCPAddress(host, 0),
+        nowhere=TCPAddress(host, 9),
+        foreign=MemoryAddress("b"),
+    )
+
+
+@asynccontextmanager
+async def tcp6() -> AsyncIterator[Rig]:
+    yield tcp_rig("::1")
+
+
+SUBJECTS = (
+    Subject("memory", memory, virtual=True),
+    Subject("slow_memory", slow_memory, virtual=True),
+    Subject("tcp4", tcp4),
+    Subject("tcp6", tcp6),
+)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=name_of)
+@pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
+def test_the_transport_conforms(subject: Subject, check: Check) -> None:
+    run(subject, check)
