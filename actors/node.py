@@ -43,7 +43,7 @@ from actors.net.vocabulary import (
     SetPermanence,
     StopNetwork,
 )
-from actors.runtime import Asks, Runtime, open_service_nursery
+from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
 from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeStatistics, ProxySnapshot
 from actors.state import StateDir
 from transports.addresses import parse_address
@@ -234,18 +234,20 @@ async def open_node(
     network.advert = NodeAdvert.sign(
         key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
     )
-    async with open_service_nursery() as services:
-        await services.start(runtime.serve)
-        try:
-            await _start_network(network, by_scheme, listeners)
-            for advert in adverts:
-                node.learn(advert)
-            for peer in peers:
-                node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
-            yield node
-            await _stop_network(runtime, cfg)
-        finally:
-            services.cancel_scope.cancel()
+    with unwrapped() as body:
+        async with open_service_nursery() as services:
+            await services.start(runtime.serve)
+            try:
+                await _start_network(network, by_scheme, listeners)
+                for advert in adverts:
+                    node.learn(advert)
+                for peer in peers:
+                    node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
+                with body:
+                    yield node
+                await _stop_network(runtime, cfg)
+            finally:
+                services.cancel_scope.cancel()
 
 
 def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:

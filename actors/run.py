@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
@@ -23,14 +22,15 @@ import trio
 
 from actors.app import call_setup, load_engine, load_setup
 from actors.config import NodeConfig
-from actors.control.failures import failed_by, leaf
+from actors.control.failures import NodeConfigError, failed_by, leaf
 from actors.control.messages import Failed, NodeIs
 from actors.control.server import serve_control
-from actors.control.sockets import socket_path
+from actors.control.sockets import runtime_directory, socket_path
 from actors.errors import ActorError, ConfigError
 from actors.keyfile import load_key
 from actors.node import Node, open_node
 from actors.snapshots import NodeSnapshot
+from transports.errors import AddressInUse, TransportError
 
 CLUSTER = "run"
 """The cluster, and so the directory, of nodes that are started one by one."""
@@ -54,7 +54,7 @@ async def run_node(
     """
     life = Life()
     if lifeline_fd is not None:
-        _watch_lifeline(lifeline_fd, life)
+        threading.Thread(target=_end_with, args=(lifeline_fd, life), name="lifeline", daemon=True).start()
 
     def ready(node: NodeSnapshot) -> None:
         _report(ready_fd, NodeIs(node=node))
@@ -64,10 +64,12 @@ async def run_node(
         await _run(config, control or socket_path(CLUSTER, config.name), life, ready)
         return life.exit_code
     except Exception as error:  # also in groups, as nurseries raise them
-        cause = leaf(error)
+        cause = _translated(leaf(error))
         if not isinstance(cause, ActorError):
-            _report(ready_fd, failed_by(error))
+            _report(ready_fd, failed_by(cause))
             raise
+    finally:
+        life.ended.set()
     if ready_fd is None:
         raise cause
     _report(ready_fd, failed_by(cause))
@@ -80,6 +82,9 @@ class Life:
     def __init__(self) -> None:
         self.exit_code = 0
         self.over = trio.Event()
+        self.ended = threading.Event()
+        """Set once nothing of the node is left."""
+        self.token = trio.lowlevel.current_trio_token()
         self.beginning = trio.CancelScope()
         """Around what the app does before the node is ready, which may take any time."""
 
@@ -123,6 +128,9 @@ async def _serve(node: Node, control: Path, life: Life, ready: Callable[[NodeSna
         ready(node.snapshot())
         await life.over.wait()
         nursery.cancel_scope.cancel()
+    with suppress(OSError):  # the directory of a cluster goes with its last node
+        if control.parent.parent == runtime_directory():
+            control.parent.rmdir()
 
 
 def _open(config: NodeConfig) -> AbstractAsyncContextManager[Node]:
@@ -135,7 +143,16 @@ def _open(config: NodeConfig) -> AbstractAsyncContextManager[Node]:
         state_dir=config.state_dir,
         insecure=config.insecure,
         limits=config.limits,
+        pid=os.getpid(),
     )
+
+
+def _translated(error: BaseException) -> BaseException:
+    """An address that cannot be listened on is a setting that cannot be used."""
+    if not isinstance(error, TransportError):
+        return error
+    code = "address_in_use" if isinstance(error, AddressInUse) else "address"
+    return NodeConfigError(code, str(error), "choose another address to listen on; port 0 takes any that is free")
 
 
 def _advert_lines(path: Path) -> list[str]:
@@ -152,21 +169,16 @@ def _report(ready_fd: int | None, line: NodeIs | Failed) -> None:
             os.write(ready_fd, msgspec.json.encode(line) + b"\n")
 
 
-def _watch_lifeline(lifeline_fd: int, life: Life) -> None:
+def _end_with(lifeline_fd: int, life: Life) -> None:
     """End with the starter, whatever ended it.
 
-    A thread, so that an engine that never yields cannot keep the process alive. (The kernel's own parent-death
-    signal fires when the starting *thread* ends, and Trio starts processes from worker threads.)
+    In a thread, so that an engine that never yields cannot keep the process alive. (The kernel's parent-death
+    signal comes when the starting *thread* ends, and Trio starts processes from worker threads.)
     """
-    token = trio.lowlevel.current_trio_token()
-
-    def watch() -> None:
-        with suppress(OSError):
-            while os.read(lifeline_fd, 1):
-                pass
-        with suppress(trio.RunFinishedError):
-            token.run_sync_soon(life.end)
-            time.sleep(ORPHAN_GRACE)
-            os._exit(1)
-
-    threading.Thread(target=watch, name="lifeline", daemon=True).start()
+    with suppress(OSError):
+        while os.read(lifeline_fd, 1):
+            pass
+    with suppress(trio.RunFinishedError):
+        life.token.run_sync_soon(life.end)
+    if not life.ended.wait(ORPHAN_GRACE):
+        os._exit(1)

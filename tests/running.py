@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 import trio
+from msgspec import field
 
 from actors.engine import Engine, on
 from actors.events import Event
@@ -33,7 +34,7 @@ async def running(*, strict: bool = False, slice: int = 256, capacity: int = 409
 
 def happened(events: trio.MemoryReceiveChannel[Event], kind: type[E]) -> list[E]:
     """The events of this kind that came so far; the others are thrown away."""
-    found = []
+    found = list[E]()
     while True:
         try:
             event = events.receive_nowait()
@@ -60,7 +61,7 @@ class Crash(Message):
 class Log(Engine):
     """Remembers what it is told, and crashes when told to."""
 
-    notes: list[str] = []
+    notes: list[str] = field(default_factory=list)
 
     @on(Note)
     def note(self, msg: Note) -> None:

@@ -132,7 +132,7 @@ class Bench:
         """The sender writes one frame."""
         if self.to_b is None or not self.a_resumed:
             return
-        parts = self.transmit.write(self.now)
+        parts = self.transmit.write(self.now, 0)
         if parts:
             self.to_b.append(b"".join(parts))
         while self.transmit.wants:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ipaddress import IPv6Address
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
@@ -25,6 +25,7 @@ from transports.errors import AddressError
 
 HOST_ADDRESSES = (TCPAddress, TLSAddress, QUICAddress, UDPAddress, WSAddress, WSSAddress)
 
+untimed = settings(deadline=None)
 labels = st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?", fullmatch=True)
 hosts = st.one_of(
     st.lists(labels, min_size=1, max_size=4).map(".".join),
@@ -33,6 +34,7 @@ hosts = st.one_of(
 )
 
 
+@untimed
 @given(st.sampled_from(HOST_ADDRESSES), hosts, st.integers(0, 65535))
 def test_an_address_reads_back_as_it_was_written(
     kind: type[TCPAddress | TLSAddress | QUICAddress | UDPAddress | WSAddress], host: str, port: int
@@ -98,7 +100,7 @@ def test_two_ways_to_write_one_address_become_one(url: str, canonical: str) -> N
         ("tcp://[127.0.0.1]:1", "brackets"),
         ("tcp://[::1::2]:1", "no host name"),
         ("tcp://[fe80::1%]:1", "no host name"),
-        ("tcp://[fe80::1%a/b]:1", "no zone"),
+        ("tcp://[fe80::1%a@b]:1", "no zone"),
         ("tcp://-a:1", "no host name"),
         ("tcp://a..b:1", "no host name"),
         ("tcp://user@a:1", "no host name"),
@@ -124,6 +126,7 @@ def test_what_is_no_address_is_refused_in_words(url: str, why: str) -> None:
     assert repr(url) in str(caught.value)
 
 
+@untimed
 @given(st.text(max_size=40).map("tcp://{}".format) | st.text(max_size=40))
 def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
     try:
@@ -145,8 +148,8 @@ def test_a_wrong_field_is_refused_without_a_url_too() -> None:
 
 
 def test_an_address_is_a_key_of_its_protocol() -> None:
-    assert TCPAddress("a", 1) != TLSAddress("a", 1)
-    assert len({TCPAddress("a", 1), TCPAddress("A", 1), TLSAddress("a", 1)}) == 2
+    keys: set[TransportAddress] = {TCPAddress("a", 1), TCPAddress("A", 1), TLSAddress("a", 1)}
+    assert len(keys) == 2
 
 
 def test_only_tls_quic_and_wss_are_secure() -> None:
@@ -182,6 +185,7 @@ def test_a_memory_address_reaches_nobodys_services() -> None:
     assert not MemoryAddress("a").link_local
 
 
+@untimed
 @given(st.ip_addresses(v=6, network="2001:db8::/32"), st.integers(0, 2**64 - 1))
 def test_numbers_that_one_ipv6_host_can_take_are_one_source(number: IPv6Address, other: int) -> None:
     neighbour = IPv6Address(int(number) >> 64 << 64 | other)

@@ -64,7 +64,10 @@ def test_nothing_is_due_while_an_attempt_or_a_connection_is_up() -> None:
     assert backoff.due is None
     backoff.ended(0, EVEN)
     assert backoff.due == pytest.approx(0.2)
-    backoff.proven(0.1)
+    backoff.attempt(0.2)
+    assert backoff.due is None
+    backoff.ended(0.2, EVEN)
+    backoff.proven(0.3)
     assert backoff.due is None
 
 
@@ -93,6 +96,8 @@ def test_a_lost_connection_of_the_peers_counts_from_its_start() -> None:
     backoff = Backoff(BackoffCfg(first=8))
     backoff.proven(50)
     assert backoff.ended(53, EVEN) == 58
+    backoff.proven(100)
+    assert backoff.ended(101, EVEN) == pytest.approx(112.8), "whatever was attempted before it"
 
 
 def test_a_connection_that_is_lost_while_our_dial_goes_on_is_not_taken_for_a_steady_one() -> None:
@@ -169,11 +174,21 @@ def test_waking_never_makes_the_next_attempt_later() -> None:
 
 
 def test_a_parked_proxy_waits_for_no_time_and_wakes() -> None:
-    backoff = Backoff()
+    backoff = Backoff(BackoffCfg(first=8))
     backoff.attempt(0)
+    backoff.ended(0, EVEN)
     backoff.park()
-    assert backoff.due is None
+    assert (backoff.due, backoff.failures) == (None, 2)
     assert backoff.wake(50) == 50
+
+
+def test_what_ended_in_a_denial_does_not_count_for_the_next_connection() -> None:
+    backoff = Backoff(BackoffCfg(first=8))
+    backoff.attempt(0)
+    backoff.proven(1)
+    backoff.park()
+    backoff.proven(50)
+    assert backoff.ended(53, EVEN) == 58
 
 
 times = st.floats(0, 60, allow_nan=False)
@@ -194,6 +209,14 @@ def test_the_next_attempt_is_never_in_the_past_nor_later_than_the_cap_allows(
         due = backoff.ended(now, random)
         assert now <= due <= max(now + 0.25, start + 1.2 * 30 + 1e-9)
         now = due
+
+
+@pytest.mark.parametrize(
+    "cfg",
+    [{"first": 1.0, "factor": 1.0, "spread": 0.0, "cap": 1.0, "steady": 0.0, "signed_cap": 0.0}],
+)
+def test_delays_may_stand_still(cfg: dict[str, float]) -> None:
+    assert failing(Backoff(BackoffCfg(**cfg)), 3) == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import trio
 import trio.testing
 from hypothesis import given
@@ -33,7 +35,7 @@ async def test_alarms_of_one_instant_ring_as_they_were_set(autojump_clock: trio.
     async with trio.open_nursery() as nursery:
         await nursery.start(clock.serve)
         for number in range(20):
-            clock.call_at(1.0, lambda number=number: rung.append(number))  # type: ignore[misc]
+            clock.call_at(1.0, partial(rung.append, number))
         await trio.sleep(2)
         nursery.cancel_scope.cancel()
     assert rung == list(range(20))
@@ -89,12 +91,17 @@ def test_every_alarm_rings_once_at_its_time_unless_cancelled(operations: list[tu
     async def main() -> None:
         clock, expected, rung = Clock(), dict[int, float](), dict[int, float]()
         alarms: list[Alarm] = []
+
+        def ring(name: int) -> None:
+            assert name not in rung
+            rung[name] = clock.now()
+
         async with trio.open_nursery() as nursery:
             await nursery.start(clock.serve)
             for what, number in operations:
                 if what == "set":
                     name, due = len(alarms), clock.now() + number
-                    alarms.append(clock.call_at(due, lambda name=name: rung.setdefault(name, clock.now())))  # type: ignore[misc]
+                    alarms.append(clock.call_at(due, partial(ring, name)))
                     expected[name] = due
                 elif what == "cancel" and number < len(alarms):
                     alarms[number].cancel()

@@ -68,12 +68,12 @@ def test_bad_usage_ends_with_2_and_words(capsys: Capture, arguments: list[str]) 
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.startswith("actors: ")
-    assert "  try   actors" in printed.err
+    assert "  hint  actors" in printed.err
 
 
 def test_a_misspelt_command_gets_a_guess(capsys: Capture) -> None:
     assert main(["pip"]) == 2
-    assert "  try   actors pipe" in capsys.readouterr().err
+    assert "  hint  actors pipe" in capsys.readouterr().err
 
 
 def test_bad_usage_with_json_is_an_envelope(capsys: Capture) -> None:

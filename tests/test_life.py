@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 from exploring import explore
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_model import DELIVERED, EXPIRED, UNWRITTEN, WRITTEN, World, steps, unfinished
 
@@ -75,7 +75,7 @@ def test_whatever_happens_whenever_the_answer_makes_sense(event: Event) -> None:
 @pytest.mark.parametrize("event", list(Event))
 def test_a_permanent_proxy_ends_only_by_a_stop_or_by_losing_its_permanence(event: Event) -> None:
     for before, facts in product(ALL_LIVES, ALL_FACTS):
-        if not before.permanent or before.phase in (Phase.CLOSED, Phase.IDLE):
+        if not before.permanent or before.phase is Phase.CLOSED:
             continue
         now, _ = step(before, event, facts)
         stopping = before.phase is Phase.DRAINING or event in (Event.STOP, Event.SECOND_STOP, Event.TO_EPHEMERAL)
@@ -143,17 +143,46 @@ def test_an_ephemeral_proxy_dials_again_while_something_is_queued(phase: Phase) 
     assert after(life(phase), Event.DIAL_FAILED)[0] is Phase.CLOSED
 
 
-@pytest.mark.parametrize("phase", [Phase.DIALING, Phase.BACKOFF])
+@pytest.mark.parametrize("phase", [*ESTABLISHING, Phase.BACKOFF])
 def test_an_ephemeral_proxy_ends_when_its_queue_has_expired_before_it_was_connected(phase: Phase) -> None:
     assert after(life(phase), Event.QUEUE_EMPTY)[0] is Phase.CLOSED
-    assert after(life(phase), Event.QUEUE_EMPTY, QUEUED)[0] is phase
+    for busy in (QUEUED, Facts(retained=True), Facts(awaiting=True)):
+        assert after(life(phase), Event.QUEUE_EMPTY, busy)[0] is phase
     assert after(life(phase, permanent=True), Event.QUEUE_EMPTY)[0] is phase
+
+
+def test_a_proxy_to_which_nothing_came_ends() -> None:
+    assert after(Life(), Event.QUEUE_EMPTY)[0] is Phase.CLOSED
+    assert after(Life(), Event.QUEUE_EMPTY, QUEUED) == (Phase.IDLE, ())
+    assert after(Life(), Event.QUEUE_EMPTY, CONNECTED) == (Phase.IDLE, ())
 
 
 def test_a_handshake_is_not_cut_when_the_queue_expires_for_the_peer_may_have_proven_it() -> None:
     facts = Facts(dialing=True, handshaking=True)
-    assert after(life(Phase.HANDSHAKING), Event.QUEUE_EMPTY, facts) == (Phase.HANDSHAKING, ())
+    for phase in ESTABLISHING:
+        assert after(life(phase), Event.QUEUE_EMPTY, facts) == (phase, ())
+        still, actions = step(life(phase, permanent=True, spent=True), Event.TO_EPHEMERAL, facts)
+        assert (still, actions) == (life(phase), (Action.SETTLE_WRITTEN,))
     assert after(life(Phase.HANDSHAKING), Event.DIAL_FAILED)[0] is Phase.CLOSED
+
+
+@pytest.mark.parametrize("phase", [*ESTABLISHING, Phase.BACKOFF])
+def test_an_end_that_was_proven_a_moment_ago_keeps_its_proxy(phase: Phase) -> None:
+    assert after(life(phase), Event.QUEUE_EMPTY, CONNECTED) == (phase, ())
+    assert after(life(phase, permanent=True), Event.TO_EPHEMERAL, CONNECTED) == (phase, ())
+    if phase is not Phase.BACKOFF:
+        assert after(life(phase), Event.DIAL_FAILED, CONNECTED) == (Phase.READY, ())
+        assert after(life(phase), Event.DENIED, CONNECTED) == (Phase.READY, ())
+
+
+@pytest.mark.parametrize("event", [Event.CLEAN_END, Event.IDLE_AGREED])
+@pytest.mark.parametrize("phase", ESTABLISHING)
+def test_a_clean_end_beside_an_own_dial_lets_it_go_on_as_if_nothing_had_been_connected(
+    event: Event, phase: Phase
+) -> None:
+    facts = Facts(queued=True, dialing=True, handshaking=phase is Phase.HANDSHAKING)
+    now, actions = step(life(Phase.READY, spent=True), event, facts)
+    assert (now, actions) == (life(phase), (Action.BYE,) if event is Event.IDLE_AGREED else ())
 
 
 def test_an_inbound_connection_does_not_cancel_the_own_dial() -> None:
@@ -170,18 +199,25 @@ def test_who_has_a_proven_end_does_not_dial() -> None:
 def test_a_signed_denial_waits_for_another_advert() -> None:
     assert after(life(Phase.HANDSHAKING, permanent=True), Event.DENIED) == (Phase.BACKOFF, (Action.PARK,))
     assert after(life(Phase.BACKOFF, permanent=True), Event.ADVERT_CHANGED) == (Phase.BACKOFF, (Action.WAKE,))
-    assert after(life(Phase.HANDSHAKING), Event.DENIED, QUEUED)[0] is Phase.CLOSED
+    for phase in ESTABLISHING:
+        assert after(life(phase), Event.DENIED, QUEUED)[0] is Phase.CLOSED
 
 
-def test_new_addresses_join_the_attempt_under_way() -> None:
-    assert after(life(Phase.DIALING), Event.ADVERT_CHANGED) == (Phase.DIALING, (Action.WIDEN,))
+@pytest.mark.parametrize("phase", ESTABLISHING)
+def test_new_addresses_join_the_attempt_under_way(phase: Phase) -> None:
+    assert after(life(phase), Event.ADVERT_CHANGED) == (phase, (Action.WIDEN,))
 
 
-def test_the_phase_follows_the_handshakes_of_a_race() -> None:
-    dialing, handshaking = Facts(dialing=True), Facts(dialing=True, handshaking=True)
-    assert after(life(Phase.DIALING), Event.HANDSHAKE_STARTED, handshaking) == (Phase.HANDSHAKING, ())
-    assert after(life(Phase.HANDSHAKING), Event.DIAL_STARTED, handshaking) == (Phase.HANDSHAKING, ())
-    assert after(life(Phase.HANDSHAKING), Event.DIAL_STARTED, dialing) == (Phase.DIALING, ())
+@pytest.mark.parametrize("phase", [Phase.IDLE, Phase.BACKOFF])
+def test_somebody_may_ask_for_a_connection_at_once(phase: Phase) -> None:
+    assert after(life(phase), Event.DIAL_NOW) == (Phase.DIALING, (Action.DIAL,))
+
+
+@pytest.mark.parametrize("phase", ESTABLISHING)
+@pytest.mark.parametrize("event", [Event.DIAL_STARTED, Event.HANDSHAKE_STARTED])
+def test_the_phase_follows_the_handshakes_of_a_race(phase: Phase, event: Event) -> None:
+    assert after(life(phase), event, Facts(dialing=True, handshaking=True)) == (Phase.HANDSHAKING, ())
+    assert after(life(phase), event, Facts(dialing=True)) == (Phase.DIALING, ())
 
 
 @pytest.mark.parametrize("phase", [*ESTABLISHING, Phase.READY, Phase.BACKOFF])
@@ -232,6 +268,7 @@ def test_a_stop_drains_what_is_connected_and_ends_what_is_not() -> None:
     for phase in (Phase.IDLE, *ESTABLISHING, Phase.BACKOFF):
         ended = (Phase.CLOSED, (Action.LEAVE, Action.SETTLE_STOPPED, Action.END))
         assert after(life(phase, permanent=True), Event.STOP, QUEUED) == ended
+        assert after(life(phase, permanent=True), Event.SECOND_STOP, QUEUED) == ended
 
 
 def test_a_draining_proxy_refuses_everything() -> None:
@@ -257,10 +294,16 @@ def test_what_reaches_a_closed_proxy_goes_on_to_the_router(event: Event) -> None
     assert after(life(Phase.CLOSED), event) == (Phase.CLOSED, (Action.HAND_ON,))
 
 
-def test_an_old_failure_does_not_end_a_new_attempt() -> None:
+@pytest.mark.parametrize("phase", ESTABLISHING)
+def test_an_old_failure_does_not_end_a_new_attempt(phase: Phase) -> None:
     facts = Facts(queued=True, dialing=True)
-    assert after(life(Phase.DIALING), Event.DIAL_FAILED, facts) == (Phase.DIALING, ())
-    assert after(life(Phase.DIALING), Event.DENIED, facts) == (Phase.DIALING, ())
+    assert after(life(phase), Event.DIAL_FAILED, facts) == (phase, ())
+    assert after(life(phase), Event.DENIED, facts) == (phase, ())
+
+
+def test_a_parked_proxy_that_becomes_ephemeral_tries_once_more() -> None:
+    parked = life(Phase.BACKOFF, permanent=True)
+    assert after(parked, Event.TO_EPHEMERAL, QUEUED) == (Phase.BACKOFF, (Action.SETTLE_WRITTEN, Action.WAKE))
 
 
 # -- holders of permanence --------------------------------------------------------------------------------
@@ -422,6 +465,7 @@ OPS = (
 )
 
 
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(OPS), max_size=60))
 def test_late_events_lose_nothing_and_leave_no_proxy_behind(ops: list[str]) -> None:
     late = Late()

@@ -161,7 +161,7 @@ def test_a_ping_that_does_not_fit_into_the_socket_is_asked_all_the_same() -> Non
 
 def test_the_round_trip_is_measured_from_the_write_and_smoothed() -> None:
     liveness = Liveness(0)
-    assert liveness.rtt is None
+    assert (liveness.rtt, liveness.jitter) == (None, 0)
     for at, rtt in ((5.0, 0.1), (10.1, 0.2)):
         due = liveness.due(at)
         assert isinstance(due, Ask)
@@ -180,6 +180,7 @@ def test_the_handshakes_round_trip_is_a_sample() -> None:
 
 def test_when_the_peer_was_last_heard_is_kept_for_people() -> None:
     liveness = Liveness(1)
+    assert liveness.heard == 1
     liveness.received(3)
     assert liveness.heard == 3
 

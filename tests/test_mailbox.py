@@ -11,10 +11,10 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from running import NODE, Note
 
 from actors.identity import EngineID
 from actors.runtime import Batch, Kind, LocalPort, Mailbox, Pace
-from running import NODE, Note
 
 SINK = EngineID(NODE, "sink")
 

@@ -224,6 +224,7 @@ def test_the_book_stays_within_its_bound_and_keeps_whoever_is_in_use(ops: list[t
 
 def test_a_record_knows_the_advert_version_and_says_who_it_is() -> None:
     record = record_of()
-    assert record.advert_version == 0
+    assert (record.advert_version, record.own_advert_version) == (0, 0)
+    assert record.history.free_at(5) == 5
     record.holders.hold("console")
     assert repr(record) == f"PeerRecord({ALICE.short}…, ends=0, dials=0, Holders(console))"

@@ -78,7 +78,9 @@ def report(receipt: Receipt = RECEIPT, *, written: int = 100, **told: int) -> Pi
     there = proxy_snapshot("a", "c", ledger=ledger, reconnects=2, resent=7)
     back = proxy_snapshot("c", "a", duplicates_dropped=3)
     proxies = [proxy_snapshot("a", "b"), there, back]
-    return make_report(receipt, proxies, first="a", last="c", written=written, seconds=1.23456, pids={"a": 1, "c": 2})
+    return make_report(
+        receipt, proxies, first="a", last="c", written=written, seconds=1.23456, seed=1, pids={}, peak_mib={}
+    )
 
 
 def test_the_closing_ask_is_no_message_of_the_stream() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
+from msgspec import field
+from running import NOBODY, NODE, PEER, Log, Note, Notes, running
 
 from actors.engine import Engine, on
 from actors.errors import EngineNameError, Expired, Refused
 from actors.identity import EngineID
 from actors.messages import Message, Request
 from actors.runtime import Runtime, check_name
-from running import NOBODY, NODE, PEER, Log, Note, Notes, running
 
 
 class Double(Request[int]):
@@ -31,7 +32,7 @@ class Whence(Request[str]):
 
 
 class Worker(Engine):
-    done: list[float] = []
+    done: list[float] = field(default_factory=list)
 
     @on(Double)
     def double(self, msg: Double) -> int:
@@ -85,7 +86,7 @@ async def test_tell_gives_way_once_in_a_slice(autojump_clock: trio.testing.MockC
         nursery.start_soon(other)
         for _ in range(100):
             await runtime.tell(log, Note("x"))
-        assert 8 <= steps <= 40
+        assert 5 <= steps <= 40  # about nine: which task runs first in a step is random
         nursery.cancel_scope.cancel()
 
 
@@ -227,9 +228,10 @@ async def test_an_engine_that_ends_refuses_those_who_wait_for_its_room(
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ask)
+            await trio.testing.wait_all_tasks_blocked()
             nursery.start_soon(ask)
             nursery.start_soon(runtime.tell, worker, Double(1))
-            await trio.sleep(1)
+            await trio.testing.wait_all_tasks_blocked()
             await runtime.stop_engine("worker")
         assert outcomes == ["stopped", "stopped"]
         assert [letter.outcome.split(":")[0] for letter in runtime.dead_letters.recent] == ["refused (stopped)"]

@@ -97,7 +97,7 @@ def messages() -> bytes:
     ]
     lanes = [Lane(1, "client", "counter"), Lane(2, "", "")]
     payload = b"".join(payloads)
-    return wire.encode_messages(Messages(43, 41, lanes, runs), len(payload)) + payload
+    return wire.encode_messages(Messages(43, 41, 0, lanes, runs), len(payload)) + payload
 
 
 ADVERT = NodeAdvert.sign(

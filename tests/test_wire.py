@@ -133,7 +133,7 @@ def test_half_a_messages_frame_is_a_protocol_error(record: Messages, data: st.Da
 
 
 def test_a_messages_frame_that_ends_within_what_it_calls_its_record_is_a_protocol_error() -> None:
-    frame = bytearray(wire.encode_messages(Messages(1, 0, [], []), 0)[4:])
+    frame = bytearray(wire.encode_messages(Messages(1, 0, 0, [], []), 0)[4:])
     frame[2] += 1
     with pytest.raises(ProtocolError, match="half"):
         wire.decode_messages(memoryview(frame))
@@ -244,7 +244,7 @@ def test_a_record_that_says_nothing_is_an_empty_array() -> None:
 def test_the_head_of_a_messages_frame_has_at_most_64_kib() -> None:
     lane = Lane(1, "s" * 40_000, "t" * 40_000)
     with pytest.raises(ProtocolError, match="head"):
-        wire.encode_messages(Messages(1, 0, [lane], [RunHead(1, Kind.TELL, 1, 1, 1)]), 0)
+        wire.encode_messages(Messages(1, 0, 0, [lane], [RunHead(1, Kind.TELL, 1, 1, 1)]), 0)
 
 
 @pytest.mark.parametrize("data", [b"", bytes(65), bytes(66), b"\xc4\x40" + bytes(63), b"\xc4\x41" + bytes(64)])

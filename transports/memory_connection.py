@@ -76,8 +76,7 @@ class MemoryStream:
         if self._writable:
             await trio.lowlevel.checkpoint()
         while not self._writable:
-            with trio.move_on_at(self._incoming.end_arrival):
-                await self._writers.park()
+            await _park(self._writers, self._incoming.end_arrival)
         self._raise_if_closed()
 
     async def wait_readable(self) -> None:
@@ -86,8 +85,7 @@ class MemoryStream:
         if self._readable:
             await trio.lowlevel.checkpoint()
         while not self._readable:
-            with trio.move_on_at(self._incoming.next_arrival):
-                await self._readers.park()
+            await _park(self._readers, self._incoming.next_arrival)
         self._raise_if_closed()
 
     @property
@@ -117,6 +115,14 @@ class MemoryStream:
 
     def __repr__(self) -> str:
         return f"<MemoryStream {self.local} -> {self.remote}{f' ({self.lost})' if self.lost else ''}>"
+
+
+async def _park(lot: trio.lowlevel.ParkingLot, until: float) -> None:
+    if until == inf:
+        await lot.park()
+    else:
+        with trio.move_on_at(until):
+            await lot.park()
 
 
 class Connection:

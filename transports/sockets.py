@@ -30,6 +30,7 @@ PAUSE = 0.1
 
 _GONE = (errno.ECONNABORTED, errno.EPROTO, errno.EPERM, errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH)
 """What accept says of a connection that ended before it was accepted. Anything else is trouble of our own."""
+_NOT_SPOKEN = (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL)
 
 
 class Target(NamedTuple):
@@ -148,14 +149,25 @@ def _prepare(sock: socket.socket) -> None:
 
 
 async def listen(address: HostAddress, wrap: Wrap, *, loopback_only: bool) -> SocketListener:
-    """Listen at the first number of the address. Raises AddressInUse, ListenFailed; AddressError as `resolve` does."""
+    """Listen at one number of the address. Raises AddressInUse, ListenFailed; AddressError as `resolve` does."""
     try:
-        targets = await resolve(address, loopback_only=loopback_only)
-        sock = _bind(targets[0])
+        sock = _bind_first(await resolve(address, loopback_only=loopback_only))
     except OSError as error:
         kind = AddressInUse if error.errno == errno.EADDRINUSE else ListenFailed
         raise kind(str(address), in_words(error)) from error
     return SocketListener(sock, address, wrap)
+
+
+def _bind_first(targets: Sequence[Target]) -> socket.socket:
+    """The first number, but for those of a family that this machine does not speak."""
+    *others, last = targets
+    for target in others:
+        try:
+            return _bind(target)
+        except OSError as error:
+            if error.errno not in _NOT_SPOKEN:
+                raise
+    return _bind(last)
 
 
 def _bind(target: Target) -> socket.socket:

@@ -30,7 +30,7 @@ class TcpTransport:
         return _stream(sock, peer)
 
     async def listen(self, address: TransportAddress) -> SocketListener:
-        """See Transport. A name stands for the first of its numbers; `[::]` is IPv6 only."""
+        """See Transport. A name stands for the first of its numbers that this machine has; `[::]` is IPv6 only."""
         return await listen(_own(address), _stream, loopback_only=not self.insecure)
 
 

@@ -7,13 +7,18 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from subprocess import DEVNULL
+from typing import BinaryIO
 
 import msgspec
 import trio
 from msgspec import Struct
 
+from actors.cluster.together import together
+from actors.config import ENVIRONMENT
 from actors.control.failures import NodeConfigError, startup_error
 from actors.control.lines import LineReader
 from actors.control.messages import Failed, NodeIs
@@ -24,6 +29,7 @@ READY = 30.0
 GRACE = 5.0
 """Seconds that it takes to stop at most; then it is killed."""
 
+_OF_ONE_NODE = {f"{ENVIRONMENT}{setting}" for setting in ("KEY", "STATE_DIR", "LISTEN", "PEERS", "ADVERTS")}
 _MAX_REPORT = 1 << 20
 _STDERR = 2
 
@@ -66,7 +72,9 @@ class Child:
         with trio.move_on_after(READY) as patience:
             line = await self._read()
         if patience.cancelled_caught:
-            raise NodeConfigError("not_ready", f"node {self.name} is not ready after {READY:.0f} s", "look at its setup")
+            raise NodeConfigError(
+                "not_ready", f"node {self.name} is not ready after {READY:.0f} s", "look at its setup"
+            )
         if line is None:
             code = await self.process.wait()
             raise NodeConfigError("not_ready", f"node {self.name} ended with {_words(code)} before it was ready")
@@ -109,50 +117,56 @@ async def open_children(starts: Sequence[NodeProcess], *, grace: float = GRACE) 
 
 
 async def start_all(starts: Sequence[NodeProcess], children: list[Child], *, log: Path | None = None) -> None:
-    """Start them side by side, into `children`. NodeConfigError of the first, by name, that cannot."""
-    errors: dict[str, NodeConfigError] = {}
+    """Start them side by side, into `children`. NodeConfigError of the first that cannot.
+
+    With `log`, a file for their words, they outlive this process.
+    """
 
     async def begin(start: NodeProcess) -> None:
-        try:
-            child = await _start(start, log)
-            children.append(child)
-            await child.ready()
-        except NodeConfigError as error:
-            errors[start.name] = error
+        child = await _start(start, log)
+        children.append(child)
+        await child.ready()
 
-    async with trio.open_nursery() as nursery:
-        for start in starts:
-            nursery.start_soon(begin, start)
-    children.sort(key=[start.name for start in starts].index)
-    if errors:
-        raise errors[min(errors)]
+    await together(partial(begin, start) for start in starts)
+    order = [start.name for start in starts]
+    children.sort(key=lambda child: order.index(child.name))
 
 
 async def stop_all(children: Iterable[Child], grace: float = GRACE) -> None:
     """End them side by side."""
     with trio.CancelScope(shield=True):
-        async with trio.open_nursery() as nursery:
-            for child in children:
-                nursery.start_soon(child.stop, grace)
+        await together(partial(child.stop, grace) for child in children)
 
 
 async def _start(start: NodeProcess, log: Path | None) -> Child:
     ours, theirs = socket.socketpair()
-    with theirs:
-        try:
-            process = await trio.lowlevel.open_process(
-                start.command(theirs.fileno(), lifeline=log is None),
-                stdin=-3,
-                # stdout is for this process's data; what nodes print are words.
-                stdout=_STDERR,
-                pass_fds=(theirs.fileno(),),
-                # Signals of the terminal reach this process, which ends its nodes in its own time.
-                start_new_session=True,
-            )
-        except BaseException:
-            ours.close()
-            raise
+    with ExitStack() as ends:
+        ends.enter_context(theirs)
+        failed = ends.enter_context(ExitStack())
+        failed.enter_context(ours)
+        # What nodes print are words; this process's stdout is for data.
+        words = ends.enter_context(_appending(log)) if log else _STDERR
+        process = await trio.lowlevel.open_process(
+            start.command(theirs.fileno(), lifeline=log is None),
+            stdin=DEVNULL,
+            stdout=words,
+            stderr=words,
+            env=_environment(),
+            pass_fds=(theirs.fileno(),),
+            # Signals of the terminal reach this process alone, which ends its nodes in its own time.
+            start_new_session=True,
+        )
+        failed.pop_all()
     return Child(start.name, process, trio.SocketStream(trio.socket.from_stdlib_socket(ours)))
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without what is meant for one node: ten nodes must not have one key."""
+    return {name: value for name, value in os.environ.items() if name not in _OF_ONE_NODE}
+
+
+def _appending(log: Path) -> BinaryIO:
+    return open(log, "ab", opener=partial(os.open, mode=0o600))
 
 
 def _words(code: int) -> str:

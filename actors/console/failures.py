@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from actors.console.envelope import Problem, bad
 from actors.console.exits import Exit, UsageError, exit_for
-from actors.console.words import clean, say, write
+from actors.console.words import clean, say, write, write_words
 from actors.errors import ActorError
 
 _HINTS = {
@@ -78,7 +78,10 @@ def now() -> datetime:
 
 
 def report(error: BaseException, *, json: bool, command: str = "") -> Exit:
-    """Print the error, as words to stderr or as `json` to stdout; returns the exit code."""
+    """Print the error, as words to stderr or as `json` to stdout; returns the exit code.
+
+    The stdout of `pipe` belongs to its stream: there the envelope goes to stderr too.
+    """
     cause = principal(error)
     if isinstance(cause, BrokenPipeError):
         return _unread()
@@ -86,7 +89,7 @@ def report(error: BaseException, *, json: bool, command: str = "") -> Exit:
     if os.environ.get("ACTORS_DEBUG") == "1":
         traceback.print_exception(error)
     if json:
-        write(bad(problem))
+        (write_words if command == "pipe" else write)(bad(problem))
     else:
         say_problem(problem)
     return exit_for(cause)
@@ -104,4 +107,4 @@ def say_problem(problem: Problem) -> None:
         return say("actors: " + problem.what)
     say(f"actors: {clean(problem.what)}", f"  code  {problem.code}   at {problem.when}")
     if problem.hint:
-        say(f"  try   {problem.hint}")
+        say(f"  hint  {problem.hint}")

@@ -11,7 +11,10 @@ from actors.console.exits import Exit
 from actors.console.options import Cluster, Json
 
 if TYPE_CHECKING:
+    from actors.console.reach import Answers
     from actors.console.words import Column, Row
+    from actors.control.client import ControlClient
+    from actors.control.sockets import NodeSocket
     from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
 
 Kind = Literal["nodes", "proxies", "engines"]
@@ -22,11 +25,11 @@ async def ls(
 ) -> int:
     """List nodes, proxies or engines."""
     from actors.console.envelope import good
-    from actors.console.reach import gather, running
+    from actors.console.reach import running
     from actors.console.words import say, show, write
 
-    answers, silent = await gather(running(cluster), _QUESTIONS[kind])
-    items = [item for answer in answers for item in (answer if isinstance(answer, tuple) else (answer,))]
+    answers = await _ask(kind, running(cluster))
+    items, silent = [item for found in answers.given for item in found], answers.silent
     if json:
         write(good({kind: items, **({"silent": silent} if silent else {})}))
     else:
@@ -38,11 +41,21 @@ async def ls(
     return Exit.OK
 
 
-_QUESTIONS: dict[Kind, Callable[[Any], Any]] = {
-    "nodes": lambda control: control.node(),
-    "proxies": lambda control: control.proxies(),
-    "engines": lambda control: control.engines(),
-}
+async def _ask(kind: Kind, nodes: Sequence[NodeSocket]) -> Answers[tuple[Any, ...]]:
+    from actors.console.reach import gather, proxies_of
+    from actors.control.client import ControlClient
+
+    match kind:
+        case "nodes":
+            return await gather(nodes, _node)
+        case "proxies":
+            return await proxies_of(nodes)
+        case "engines":
+            return await gather(nodes, ControlClient.engines)
+
+
+async def _node(control: ControlClient) -> tuple[NodeSnapshot]:
+    return (await control.node(),)
 
 
 def node_columns() -> Sequence[Column]:
@@ -77,6 +90,11 @@ def proxy_row(proxy: ProxySnapshot) -> Row:
     return (*known, told.accepted, *ended, proxy.reconnects)
 
 
+def shorter(name: str) -> str:
+    """A proxy is named by its peer's whole NodeID; in a table, the beginning has to do."""
+    return name if len(name) < 52 else name[:8]
+
+
 def _engine_columns() -> Sequence[Column]:
     from actors.console.words import Column
 
@@ -85,7 +103,7 @@ def _engine_columns() -> Sequence[Column]:
 
 
 def _engine_row(engine: EngineSnapshot) -> Row:
-    known = (engine.node, engine.name, engine.type, engine.state)
+    known = (engine.node, shorter(engine.name), engine.type, engine.state)
     return (*known, f"{engine.held}/{engine.capacity}", engine.handled, engine.crashes, engine.restarts)
 
 

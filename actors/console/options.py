@@ -11,5 +11,5 @@ Cluster: TypeAlias = Annotated[str | None, Parameter(name="--cluster", help="The
 
 
 def flag(words: str) -> Parameter:
-    """An option that is there or not, without a `--no-` twin."""
+    """An option without a `--no-` or `--empty-` twin."""
     return Parameter(negative=(), help=words)

@@ -33,17 +33,28 @@ class PipeReport(Struct, frozen=True, kw_only=True):
     in_flight: int
     resent: int
     duplicates_dropped: int
+    seed: int
     cuts: int
     """How often the connection was severed with data in flight."""
     reconnects: int
     """Sessions resumed with data in flight."""
     seconds: float
     pids: Mapping[str, int]
+    peak_mib: Mapping[str, float]
+    """The most memory each node has had, where the system tells."""
     written: int
     """Bytes that the last node got and gave to stdout."""
     proxies: tuple[ProxyLedger, ...]
     error: str = ""
     """Why the last node did not confirm the end."""
+
+    @property
+    def hole(self) -> str:
+        """What is missing, in words."""
+        if self.error:
+            return f"the end was not confirmed: {self.error}"
+        ended = f"{self.expired} expired, {self.lost} lost, {self.refused} refused, {self.in_flight} in flight"
+        return f"{self.delivered} of {self.messages} messages delivered ({ended}), {self.written} bytes written"
 
     @property
     def whole(self) -> bool:
@@ -59,7 +70,9 @@ def make_report(
     last: str,
     written: int,
     seconds: float,
+    seed: int,
     pids: Mapping[str, int],
+    peak_mib: Mapping[str, float],
 ) -> PipeReport:
     """From what the source says, and what all nodes' proxies say at the end."""
     there = _between(proxies, first, last)
@@ -76,10 +89,12 @@ def make_report(
         in_flight=told.in_flight,
         resent=there.resent,
         duplicates_dropped=back.duplicates_dropped,
+        seed=seed,
         cuts=receipt.cuts,
         reconnects=there.reconnects,
         seconds=round(seconds, 3),
         pids=pids,
+        peak_mib=peak_mib,
         written=written,
         proxies=tuple(map(_ledger, proxies)),
         error=receipt.error,

@@ -29,12 +29,13 @@ async def proxy(
     json: Json = False,
 ) -> None:
     """Change one Node Proxy, and show it."""
-    from actors.console.reach import reach
+    from actors.console.reach import proxies_of, reach, running
 
     action = action_of(permanent=permanent, ephemeral=ephemeral, dial_now=dial_now, close=close)
     async with reach(cluster, node) as (_, control):
         await control.proxy(peer, action)
-        _show([found for found in await control.proxies() if peer in (found.peer, found.peer_id)], json)
+    found = [proxy for proxies in (await proxies_of(running(cluster))).given for proxy in proxies]
+    _show([proxy for proxy in found if proxy.node == node and _is_meant(peer, proxy)], json)
 
 
 def action_of(**wanted: bool) -> ProxyAction:
@@ -45,6 +46,10 @@ def action_of(**wanted: bool) -> ProxyAction:
     if len(chosen) != 1:
         raise UsageError("one of --permanent, --ephemeral, --dial-now, --close" + ", not several" * (len(chosen) > 1))
     return chosen[0]  # type: ignore[return-value]
+
+
+def _is_meant(peer: str, proxy: ProxySnapshot) -> bool:
+    return proxy.peer == peer or proxy.peer_id.startswith(peer)
 
 
 def _show(found: list[ProxySnapshot], json: bool) -> None:

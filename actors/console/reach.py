@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import trio
+from msgspec import Struct, structs
 
 from actors.console.exits import UsageError
 from actors.control.client import ControlClient, open_control
@@ -14,6 +15,7 @@ from actors.control.failures import ControlError
 from actors.control.resolve import guess
 from actors.control.sockets import NodeSocket, clusters
 from actors.errors import ActorError
+from actors.snapshots import NodeSnapshot, ProxySnapshot
 
 LOCAL = "local"
 """The cluster that `actors up` starts, unless told otherwise."""
@@ -21,6 +23,13 @@ PATIENCE = 5.0
 """Seconds for a node to say what it knows."""
 
 T = TypeVar("T")
+
+
+class Answers(Struct, Generic[T], frozen=True):
+    """What the nodes of a cluster answered, in order, and why some did not."""
+
+    given: tuple[T, ...]
+    silent: dict[str, str]
 
 
 def running(cluster: str | None) -> tuple[NodeSocket, ...]:
@@ -57,10 +66,8 @@ async def reach(cluster: str | None, name: str | None) -> AsyncIterator[tuple[No
         yield node, control
 
 
-async def gather(
-    nodes: Sequence[NodeSocket], question: Callable[[ControlClient], Awaitable[T]]
-) -> tuple[list[T], dict[str, str]]:
-    """Ask all nodes at once: their answers in order, and why those did not answer that did not."""
+async def gather(nodes: Sequence[NodeSocket], question: Callable[[ControlClient], Awaitable[T]]) -> Answers[T]:
+    """Ask all nodes at once."""
     answers: dict[str, T] = {}
     silent: dict[str, str] = {}
 
@@ -77,4 +84,19 @@ async def gather(
     async with trio.open_nursery() as nursery:
         for node in nodes:
             nursery.start_soon(ask, node)
-    return [answers[node.name] for node in nodes if node.name in answers], silent
+    return Answers(tuple(answers[node.name] for node in nodes if node.name in answers), silent)
+
+
+async def proxies_of(nodes: Sequence[NodeSocket]) -> Answers[tuple[ProxySnapshot, ...]]:
+    """Each node's proxies; a peer that is one of these nodes is called by its name."""
+    asked = await gather(nodes, _node_and_proxies)
+    names = {node.id: node.name for node, _ in asked.given}
+    return Answers(tuple(tuple(_named(proxy, names) for proxy in found) for _, found in asked.given), asked.silent)
+
+
+async def _node_and_proxies(control: ControlClient) -> tuple[NodeSnapshot, tuple[ProxySnapshot, ...]]:
+    return await control.node(), await control.proxies()
+
+
+def _named(proxy: ProxySnapshot, names: Mapping[str, str]) -> ProxySnapshot:
+    return structs.replace(proxy, peer=names.get(proxy.peer_id, proxy.peer))

@@ -82,6 +82,12 @@ def say(*lines: str) -> None:
         pass
 
 
+def write_words(data: bytes) -> None:
+    """An envelope that takes the place of words, to stderr."""
+    sys.stderr.write(data.decode())
+    sys.stderr.flush()
+
+
 def write(data: bytes) -> None:
     """Data to stdout, at once."""
     sys.stdout.buffer.write(data)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 import trio
+from msgspec.structs import replace
 
 from actors.control import messages as m
 from actors.control.compose import AnyRequest, compose, decode, decode_message, describe, encode, find_message, readable
@@ -13,10 +14,11 @@ from actors.control.failures import ControlError
 from actors.control.foreign import foreign
 from actors.control.languages import Language, OfClasses, OfNeighbour, known_messages, messages_of
 from actors.control.neighbours import Neighbours, Nodes
-from actors.control.resolve import Known
+from actors.control.resolve import Known, whole_address
 from actors.control.surface import ControlledNode
 from actors.identity import EngineID, NodeID
 from actors.messages import reply_type
+from actors.snapshots import ProxySnapshot
 
 Verb: TypeAlias = Literal["tell", "send", "ask"]
 
@@ -35,7 +37,7 @@ class Answers:
             case m.GetNode():
                 return m.NodeIs(node=self._node.snapshot())
             case m.GetProxies():
-                return m.ProxiesAre(proxies=tuple(self._node.proxies()))
+                return m.ProxiesAre(proxies=await self._proxies())
             case m.GetEngines():
                 return m.EnginesAre(engines=tuple(self._node.engines()))
             case m.GetAdvert():
@@ -48,6 +50,11 @@ class Answers:
                 return await self._pass(request)
         return await self._act(request)
 
+    async def _proxies(self) -> tuple[ProxySnapshot, ...]:
+        """With the peers' names, which are no business of the protocol but of whoever sees their sockets."""
+        nodes = await self._nodes()
+        return tuple(replace(proxy, peer=nodes.name(NodeID.parse(proxy.peer_id))) for proxy in self._node.proxies())
+
     # -- acting ---------------------------------------------------------------------------------------------
 
     async def _act(self, request: m.Request) -> m.Reply:
@@ -55,7 +62,11 @@ class Answers:
             case m.Learn(advert=advert):
                 return m.Learned(id=str(self._node.learn(advert)))
             case m.Connect(peer=peer, permanent=permanent):
-                await self._node.connect((await self._nodes()).node(peer), permanent=permanent)
+                node = (await self._nodes()).node(peer)
+                if permanent:
+                    # In the name that SetProxy uses too, so that it can be taken back (PROTOCOL-RULES L5).
+                    self._node.set_permanence(node, True)
+                await self._node.connect(node, permanent=False)
             case m.SetProxy(peer=peer, action=action):
                 self._set_proxy((await self._nodes()).node(peer), action)
             case m.Cut(peer=peer):
@@ -105,7 +116,7 @@ class Answers:
                 return m.Replied(value=await language.readable(request.type, reply), path=path)
 
     async def _pass(self, request: m.Pass) -> m.Reply:
-        to = (await self._nodes()).address(request.to)
+        to = whole_address(request.to) or (await self._nodes()).address(request.to)
         if self._is_own(to):
             message = decode_message(to.name, messages_of(self._node, to.name), request.payload)
         else:

@@ -7,6 +7,7 @@ tell one from the other, so the target node's own process does.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import zip_longest
 from types import UnionType
 from typing import Any, TypeAlias, Union, get_args, get_origin
@@ -70,9 +71,14 @@ def encode(value: object) -> bytes:
 def decode(payload: bytes, kind: Any) -> Any:
     """The other way round. ControlError `bad_field` for what is no such thing."""
     try:
-        return msgpack.decode(payload, type=kind, dec_hook=_from_plain)
+        return _decoder(kind).decode(payload)
     except _UNFIT as error:
         raise ControlError("bad_field", f"these bytes are no {shown(kind)}: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _decoder(kind: Any) -> msgpack.Decoder[Any]:
+    return msgpack.Decoder(kind, dec_hook=_from_plain)
 
 
 def decode_message(engine: str, messages: Iterable[type[AnyRequest]], payload: bytes) -> AnyRequest:

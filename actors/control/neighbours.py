@@ -38,7 +38,9 @@ class Nodes:
 
     def name(self, node: NodeID) -> str:
         """What to call it."""
-        return next((known.name for known in self._known if known.name and known.id == str(node)), node.short)
+        names = (known.name for known in self._known if known.id == str(node))
+        # A node calls a peer without a name by the beginning of its NodeID.
+        return next((name for name in names if not str(node).startswith(name)), node.short)
 
 
 class Neighbours:

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from actors.control.failures import ControlError
 from actors.errors import IdentityError
-from actors.identity import NodeID
+from actors.identity import EngineID, NodeID
 
 _SHORTEST = 4
 """Characters of a NodeID that may stand for it, where they are unique."""
@@ -28,6 +28,15 @@ def split_address(text: str) -> tuple[str, str]:
     if not (node and slash and engine):
         raise ControlError("bad_request", f"{text!r} is no address", "write NODE/ENGINE, such as b/echo")
     return node, engine
+
+
+def whole_address(text: str) -> EngineID | None:
+    """The engine that is meant, if its node is written as a whole NodeID: then nobody need be known."""
+    try:
+        node, engine = split_address(text)
+        return EngineID(NodeID.parse(node), engine)
+    except (ControlError, IdentityError):
+        return None
 
 
 def find_node(text: str, known: Iterable[Known]) -> NodeID:

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 import msgspec
 import trio
-from msgspec import Struct
 
 from actors.control import messages as m
 from actors.control.answers import Answers
@@ -20,6 +19,7 @@ from actors.control.neighbours import Neighbours
 from actors.control.reading import TOO_LONG, read_request
 from actors.control.sockets import bound_socket
 from actors.control.surface import ControlledNode
+from actors.events import Event
 
 MAX_CLIENTS = 512
 """Connections at once; one more is told `busy`, and closed."""
@@ -130,10 +130,9 @@ async def _refuse(stream: trio.SocketStream) -> None:
         await stream.send_all(_line(_BUSY))
 
 
-def _happened(event: Struct) -> m.Happened:
-    data = {name: readable(getattr(event, name)) for name in event.__struct_fields__}
-    at = data.pop("at", 0.0)
-    return m.Happened(event=str(event.__struct_config__.tag), at=float(str(at)), data=data)
+def _happened(event: Event) -> m.Happened:
+    data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
+    return m.Happened(event=str(event.__struct_config__.tag), at=event.at, data=data)
 
 
 def _line(reply: m.Reply) -> bytes:

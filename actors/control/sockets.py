@@ -14,6 +14,7 @@ import re
 import secrets
 import socket
 import stat
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,10 @@ MAX_PATH = 107 if sys.platform == "linux" else 103
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 _BACKLOG = 1024
+_CREDENTIALS = struct.Struct("3i")
+"""Linux: process, user and group of the other end."""
+_SOL_LOCAL, _LOCAL_PEERPID = 0, 2
+"""macOS, from sys/un.h."""
 
 
 class NodeSocket(Struct, frozen=True, order=True):
@@ -108,6 +113,20 @@ def is_alive(path: Path) -> bool:
         except OSError:
             return False
         return True
+
+
+def serving_process(path: Path) -> int | None:
+    """The process that listens there, even if it does not answer; None if there is none."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(str(path))
+            if sys.platform == "linux":
+                credentials = probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+                return int(_CREDENTIALS.unpack(credentials)[0])
+            return probe.getsockopt(_SOL_LOCAL, _LOCAL_PEERPID)
+        except OSError:
+            return None
 
 
 def check_owner(path: Path) -> None:

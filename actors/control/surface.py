@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 import trio
 
 from actors.engine import Engine
+from actors.events import Event
 from actors.identity import EngineID, NodeID
 from actors.messages import Request, TransportPrefs
 from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
@@ -31,9 +32,9 @@ class HasEngines(Protocol):
 
 
 class HasEvents(Protocol):
-    """The node's events. Each is a Struct with `at`."""
+    """The node's events."""
 
-    def subscribe(self, capacity: int = ..., /) -> trio.MemoryReceiveChannel[Any]:
+    def subscribe(self, capacity: int = ..., /) -> trio.MemoryReceiveChannel[Event]:
         """Events from now on."""
 
 

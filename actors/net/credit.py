@@ -8,7 +8,7 @@ promised before it is used, so that a reader never waits for an engine (K3, K5):
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol
 
 from actors.net.messages import Limit
 
@@ -32,26 +32,47 @@ class Room(Protocol):
 
 
 class Inlet:
-    """One peer's way into one mailbox. It outlives epochs, for its messages may outlive them in the mailbox (K2)."""
+    """One peer's way into one mailbox. It outlives epochs, for its messages may outlive them in the mailbox (K2).
 
-    __slots__ = ("_noted", "carried", "first", "held", "limit", "room", "target", "window")
+    Pairs of attributes are (messages, bytes): `x` and `x_size`.
+    """
 
-    def __init__(self, target: str, room: Room | None, first: tuple[int, int] = FIRST) -> None:
+    __slots__ = (
+        "_noted",
+        "_noted_size",
+        "carried",
+        "carried_size",
+        "held",
+        "held_size",
+        "limit",
+        "limit_size",
+        "room",
+        "target",
+        "window",
+        "window_size",
+    )
+
+    def __init__(self, target: str, room: Room | None) -> None:
         self.target = target
         self.room = room
-        self.first = first
-        self.window = first
-        self.held = (0, 0)
-        self.carried = (0, 0)
-        self.limit = first
-        self._noted = (0, 0)
+        self.window, self.window_size = FIRST
+        self.held = self.held_size = 0
+        self.carried = self.carried_size = 0
+        self.limit, self.limit_size = FIRST
+        self._noted = self._noted_size = 0
         self._note()
+
+    @property
+    def is_default(self) -> bool:
+        """Whether the limit is the one of targets that are not listed (K3)."""
+        return (self.limit, self.limit_size) == FIRST
 
     def begin(self) -> None:
         """A new epoch: nothing carried yet; what the mailbox still holds of older ones counts (K2)."""
-        self.carried = (0, 0)
-        self.window = self.first
-        self.limit = (max(0, self.first[0] - self.held[0]), max(0, self.first[1] - self.held[1]))
+        self.carried = self.carried_size = 0
+        self.window, self.window_size = FIRST
+        self.limit = max(0, FIRST[0] - self.held)
+        self.limit_size = max(0, FIRST[1] - self.held_size)
         self._note()
 
     def bind(self, room: Room | None) -> None:
@@ -60,12 +81,12 @@ class Inlet:
             return
         self._forget()
         self.room = room
-        self.held = (0, 0)
+        self.held = self.held_size = 0
         self._note()
 
     def allows(self, count: int, size: int) -> bool:
         """Whether so much more keeps to the limit (K5)."""
-        return self.carried[0] + count <= self.limit[0] and self.carried[1] + size <= self.limit[1]
+        return self.carried + count <= self.limit and self.carried_size + size <= self.limit_size
 
     def has_space(self, count: int) -> bool:
         """Whether the mailbox takes them.
@@ -76,42 +97,44 @@ class Inlet:
         room = self.room
         if room is None:
             return False
-        return room.held + room.reserved <= room.capacity or self.held[0] + count <= self.first[0]
+        return room.held + room.reserved <= room.capacity or self.held + count <= FIRST[0]
 
     def arrived(self, count: int, size: int) -> None:
-        """They went into the mailbox."""
-        self.carried = (self.carried[0] + count, self.carried[1] + size)
-        self.held = (self.held[0] + count, self.held[1] + size)
+        """They went into the mailbox: what was promised is held now."""
+        self.carried += count
+        self.carried_size += size
+        self.held += count
+        self.held_size += size
         self._note()
 
     def passed(self, count: int, size: int) -> bool:
         """They were carried but not kept: refused or skipped (K3, S8). Whether there is a new limit to announce."""
-        self.carried = (self.carried[0] + count, self.carried[1] + size)
-        self._note()
-        return self._grant()
+        self.carried += count
+        self.carried_size += size
+        return self._grant() or self._note()
 
     def consumed(self, count: int, size: int) -> bool:
         """They left the mailbox. Whether there is a new limit to announce."""
-        self.held = (max(0, self.held[0] - count), max(0, self.held[1] - size))
-        self._note()
-        return self._grant()
+        self.held = max(0, self.held - count)
+        self.held_size = max(0, self.held_size - size)
+        return self._grant() or self._note()
 
     def want(self, size: int) -> bool:
-        """The peer has a message larger than its credit (K4). Whether there is a new limit to announce."""
-        spare = (self.limit[0] - self.carried[0], self.limit[1] - self.carried[1])
-        if spare[0] >= 1 and spare[1] >= size:
+        """The peer has a message larger than its credit (K4). Whether there is a limit to announce for it."""
+        if self.limit > self.carried and self.limit_size - self.carried_size >= size:
             return True
-        grown = (max(self.limit[0], self.carried[0] + 1), max(self.limit[1], self.carried[1] + size))
-        room = self._common()
-        if grown[0] - self.limit[0] > room[0] or grown[1] - self.limit[1] > room[1]:
+        limit = max(self.limit, self.carried + 1)
+        limit_size = max(self.limit_size, self.carried_size + size)
+        room, room_size = self._common()
+        if limit - self.limit > room or limit_size - self.limit_size > room_size:
             return False
-        self.limit = grown
+        self.limit, self.limit_size = limit, limit_size
         self._note()
         return True
 
     def offer(self) -> Limit:
         """The limit as a record."""
-        return Limit(self.target, *self.limit)
+        return Limit(self.target, self.limit, self.limit_size)
 
     def release(self) -> None:
         """Give the promised room back: the peer's session is over."""
@@ -120,16 +143,19 @@ class Inlet:
 
     def _grant(self) -> bool:
         """Raise the limit towards a full window, in steps of at least half of it, and widen the window as it is used."""
-        spare = (self.limit[0] - self.carried[0], self.limit[1] - self.carried[1])
-        use = (spare[0] + self.held[0], spare[1] + self.held[1])
-        if use[0] * 2 > self.window[0] and use[1] * 2 > self.window[1]:
+        use = self.limit - self.carried + self.held
+        use_size = self.limit_size - self.carried_size + self.held_size
+        if use * 2 > self.window and use_size * 2 > self.window_size:
             return False
-        self.window = (min(self.window[0] * 4, WINDOW[0]), min(self.window[1] * 4, WINDOW[1]))
-        room = self._common()
-        grown = tuple(max(0, min(self.window[i] - use[i], max(room[i], self.first[i] - use[i]))) for i in (0, 1))
-        if not any(grown):
+        self.window = min(self.window * 4, WINDOW[0])
+        self.window_size = min(self.window_size * 4, WINDOW[1])
+        room, room_size = self._common()
+        more = max(0, min(self.window - use, max(room, FIRST[0] - use)))
+        more_size = max(0, min(self.window_size - use_size, max(room_size, FIRST[1] - use_size)))
+        if not (more or more_size):
             return False
-        self.limit = (self.limit[0] + grown[0], self.limit[1] + grown[1])
+        self.limit += more
+        self.limit_size += more_size
         self._note()
         return True
 
@@ -137,25 +163,28 @@ class Inlet:
         """What the mailbox can still promise to peers."""
         room = self.room
         if room is None:
-            return self.first
+            return FIRST
         return (
             int(room.capacity * _REMOTE_SHARE) - room.held - room.reserved,
             int(room.capacity_bytes * _REMOTE_SHARE) - room.held_bytes - room.reserved_bytes,
         )
 
-    def _note(self) -> None:
+    def _note(self) -> Literal[False]:
         """Keep the mailbox's account: what is promised and not yet held, beyond the first allowance."""
-        noted = (
-            max(0, self.limit[0] - self.carried[0] + self.held[0] - self.first[0]) - self.held[0],
-            max(0, self.limit[1] - self.carried[1] + self.held[1] - self.first[1]) - self.held[1],
-        )
-        if self.room is not None:
-            self.room.reserved += noted[0] - self._noted[0]
-            self.room.reserved_bytes += noted[1] - self._noted[1]
-        self._noted = noted
+        held, held_size = self.held, self.held_size
+        beyond = self.limit - self.carried + held - FIRST[0]
+        beyond_size = self.limit_size - self.carried_size + held_size - FIRST[1]
+        noted = (beyond if beyond > 0 else 0) - held
+        noted_size = (beyond_size if beyond_size > 0 else 0) - held_size
+        room = self.room
+        if room is not None:
+            room.reserved += noted - self._noted
+            room.reserved_bytes += noted_size - self._noted_size
+        self._noted, self._noted_size = noted, noted_size
+        return False
 
     def _forget(self) -> None:
         if self.room is not None:
-            self.room.reserved -= self._noted[0]
-            self.room.reserved_bytes -= self._noted[1]
-        self._noted = (0, 0)
+            self.room.reserved -= self._noted
+            self.room.reserved_bytes -= self._noted_size
+        self._noted = self._noted_size = 0

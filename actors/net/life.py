@@ -16,6 +16,20 @@ from msgspec import Struct
 
 from actors.net.phases import Action, Event, Facts, Life, Phase
 
+__all__ = [
+    "TABLE",
+    "Action",
+    "Condition",
+    "Event",
+    "Facts",
+    "Holders",
+    "Life",
+    "Phase",
+    "Rule",
+    "step",
+    "table_as_markdown",
+]
+
 
 class Condition(Enum):
     """What a rule asks for, in words."""
@@ -72,17 +86,14 @@ _END_LOST = Rule(Condition.ALWAYS, Phase.CLOSED, _LOST)
 _END_STOPPED = (Rule(Condition.ALWAYS, Phase.CLOSED, _STOPPED),)
 
 # C7: who has a proven end does not dial.
-_DIAL = (
-    Rule(Condition.PROVEN, Phase.READY, (Action.CANCEL_WAIT,)),
-    Rule(Condition.ALWAYS, Phase.DIALING, (Action.DIAL,)),
-)
+_DIAL = (Rule(Condition.PROVEN, Phase.READY), Rule(Condition.ALWAYS, Phase.DIALING, (Action.DIAL,)))
+_DIAL_AGAIN = (Rule(Condition.PROVEN, Phase.READY, (Action.CANCEL_WAIT,)), _DIAL[-1])
 
 _IDLE: dict[Event, tuple[Rule, ...]] = {
     Event.SEND: _DIAL,  # spec: node_proxy, "established when the first message is sent"
     Event.TO_PERMANENT: _DIAL,  # spec: "Permanent connections are established when the Node Proxy is started"
-    Event.TO_EPHEMERAL: (Rule(Condition.PROVEN), Rule(Condition.EPHEMERAL), _END_LOST),
-    Event.QUEUE_EMPTY: (Rule(Condition.PROVEN), _END_LOST),
     Event.PROVEN: _always(Phase.READY),  # spec: "or when the remote node initiates a connection"
+    Event.QUEUE_EMPTY: (Rule(Condition.PERMANENT), Rule(Condition.QUEUED), Rule(Condition.PROVEN), _END_LOST),
     Event.DIAL_NOW: _DIAL,
     Event.STOP: _END_STOPPED,
     Event.SECOND_STOP: _END_STOPPED,
@@ -172,8 +183,8 @@ _BACKOFF: dict[Event, tuple[Rule, ...]] = {
     ),
     Event.PROVEN: _always(Phase.READY, Action.CANCEL_WAIT),
     Event.QUEUE_EMPTY: (Rule(Condition.PERMANENT), Rule(Condition.BUSY), Rule(Condition.PROVEN), _END_LOST),
-    Event.RETRY_DUE: _DIAL,
-    Event.DIAL_NOW: _DIAL,
+    Event.RETRY_DUE: _DIAL_AGAIN,
+    Event.DIAL_NOW: _DIAL_AGAIN,
     Event.ADVERT_CHANGED: _always(None, Action.WAKE),
     Event.STOP: _END_STOPPED,
     Event.SECOND_STOP: _END_STOPPED,

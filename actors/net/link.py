@@ -49,11 +49,11 @@ class Owner(Protocol):
 
     outbox: Outbox
 
-    def may_write(self, link: Link) -> bool:
+    def may_write(self, link: Link, now: float) -> bool:
         """Whether the link is the current one, and no promise forbids to write (C4, D2)."""
 
     def on_resume(self, link: Link, record: Resume) -> None: ...
-    def on_messages(self, link: Link, record: Messages, payload: memoryview) -> None: ...
+    def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None: ...
     def on_want(self, link: Link, record: Want) -> None: ...
     def on_control(self, link: Link, record: Frame) -> None: ...
     def ended(self, link: Link, reason: str) -> None: ...
@@ -157,23 +157,30 @@ class Link:
             self._room.set()
 
     def pump(self) -> None:
-        """Write what the transmit half lets us, an Ack ahead of it if one is owed (S11)."""
+        """Write what the transmit half lets us; the acknowledgement that is owed rides on it (S11)."""
         if self._out or self.reason is not None or self.going_away:
             return
-        transmit = self.owner.outbox.transmit
-        while transmit.can_write and not self._out and self.owner.may_write(self):
-            parts = transmit.write(self._clock.now())
+        transmit, receive = self.owner.outbox.transmit, self.receive
+        now = self._clock.now()
+        while transmit.can_write and not self._out and self.owner.may_write(self, now):
+            parts = transmit.write(now, receive.position)
             if parts is None:
                 break
             self._owes_settled = False
-            if self.receive.owes:
-                parts.insert(0, self._ack())
+            if receive.news or receive.refusals:
+                parts.insert(0, encode(receive.ack()))
+            receive.acknowledged = receive.position
             self.write(b"".join(parts))
-        while transmit.wants and self.reason is None:
-            self.write(encode(transmit.wants.pop(0)))
+        if transmit.wants:
+            self._ask_for_room(transmit.wants)
         if self._owes_settled:
             self._owes_settled = False
             self.write(encode(Settled(transmit.settled)))
+
+    def _ask_for_room(self, wants: list[Want]) -> None:
+        for want in wants:
+            self.write(encode(want))
+        wants.clear()
 
     async def _flush(self) -> None:
         while True:
@@ -189,16 +196,10 @@ class Link:
                 self.liveness.wrote(self._clock.now(), sent)
             self.pump()
 
-    def _ack(self) -> bytes:
-        if self._ack_alarm is not None:
-            self._ack_alarm.cancel()
-            self._ack_alarm = None
-        return encode(self.receive.ack())
-
     def acknowledge(self) -> None:
         """Write an Ack if there is anything to say."""
         if self.receive.owes and self.reason is None:
-            self.write(self._ack())
+            self.write(encode(self.receive.ack()))
 
     def _ack_late(self) -> None:
         self._ack_alarm = None
@@ -236,32 +237,37 @@ class Link:
 
     def _handle(self) -> None:
         """All whole frames that have come, then the acknowledgement they ask for (S11)."""
-        self.liveness.received(self._clock.now())
+        now = self._clock.now()
+        self.liveness.received(now)
+        next_frame = self._frames.next_frame
         try:
-            for frame in self._frames:
-                self.on_frame(frame)
-                if self.reason is not None:
-                    return
+            while self.reason is None and (frame := next_frame()) is not None:
+                self.on_frame(frame, now)
         except (ProtocolError, FrameError) as error:
             self.owner.outbox.transmit.blame()
             return self.close(f"protocol error: {error}")
         receive = self.receive
         if receive.news or receive.position - receive.acknowledged >= ACK_EVERY:
             self.acknowledge()
-        elif receive.position > receive.acknowledged and self._ack_alarm is None:
-            self._ack_alarm = self._clock.call_at(self._clock.now() + ACK_DELAY, self._ack_late)
+        elif receive.position > receive.acknowledged and self._ack_alarm is None and self.reason is None:
+            # It is not cancelled when an Ack has gone earlier: one alarm in 5 ms, not one for each message.
+            self._ack_alarm = self._clock.call_at(now + ACK_DELAY, self._ack_late)
 
-    def on_frame(self, frame: memoryview) -> None:
+    def on_frame(self, frame: memoryview, now: float) -> None:
         """One frame, without its length. Raises ProtocolError."""
         if frame[0] == MESSAGES and self.resumed:
             record, payload = decode_messages(frame)
-            return self.owner.on_messages(self, record, payload)
+            return self.owner.on_messages(self, record, payload, now)
         decoded = decode(frame)
         if not self.resumed and not isinstance(decoded, Resume | Bye):
             raise ProtocolError("a frame before the Resume")  # S6
         match decoded:
-            case Ack() as ack:
-                self._on_ack(ack)
+            case Ack(upto, refusals, credit):
+                self._owes_settled |= bool(refusals)
+                if self.owner.outbox.transmit.acknowledge(upto, refusals, credit):
+                    self.liveness.round_trip(now)
+                self.owner.outbox.settled()
+                self.pump()
             case Settled(number):
                 self.receive.settled(number)
             case Ping(token):
@@ -288,15 +294,6 @@ class Link:
             self._resume_alarm = None
         self._owes_settled = bool(resume.refusals)
         self.owner.on_resume(self, resume)
-
-    def _on_ack(self, ack: Ack) -> None:
-        outbox = self.owner.outbox
-        if outbox.transmit.acknowledge(ack.upto, ack.refusals, ack.credit):
-            self.liveness.round_trip(self._clock.now())
-        if ack.refusals:
-            self._owes_settled = True
-        outbox.settled()
-        outbox.pump()
 
     # -- liveness ---------------------------------------------------------------------------------------
 

@@ -219,6 +219,8 @@ class Messages(Record):
     first: U64
     settled: U64
     """As in Settled: every write carries it."""
+    upto: U64
+    """As in Ack: an Ack without refusals and limits rides here. Where there are any, an Ack goes ahead (S11)."""
     lanes: list[Lane]
     runs: list[RunHead]
 

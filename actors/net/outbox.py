@@ -26,7 +26,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, Kind
-from actors.net.transmit import FLAT, Lane, Run, Target, Transmit, Waiter
+from actors.net.transmit import FLAT, Lane, Run, Target, Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
 
 CAPACITY = 8 << 20
@@ -191,6 +191,8 @@ class Outbox:
         self._lot = ParkingLot()
         self._wake_at = -1
         self._alarm: Alarm | None = None
+        self._earliest = inf
+        """When the alarm rings. It is not moved back when what it was set for has its outcome."""
 
     # -- ports ------------------------------------------------------------------------------------------
 
@@ -297,12 +299,16 @@ class Outbox:
 
     def pump(self) -> None:
         """Write what may be written, if there is a connection."""
-        if self.current is not None:
+        if self.current is not None and self.transmit.can_write:
             self.current.pump()
 
     def withdraw(self, run: Run, correlation: int) -> None:
         """The asker gave up: forget the question if it was never written, else cancel its handler (Q1)."""
-        if run.number:
+        port = run.lane
+        assert isinstance(port, Port)
+        if port.outbox is not self:  # another one has taken it over since (D4)
+            port.outbox.withdraw(run, correlation)
+        elif run.number:
             self.hand_over(Run(run.lane, Kind.CANCEL, self.clock.now() + _CANCEL_EXPIRY, [_encode(correlation)]))
         else:
             self.transmit.withdraw(run)
@@ -344,12 +350,14 @@ class Outbox:
             self.emptied()
 
     def _watch(self, deadline: float) -> None:
-        if self._alarm is None or deadline < self._alarm.deadline:
-            self._set_alarm(self.transmit.next_expiry())
+        if deadline < self._earliest:
+            self._set_alarm(expires_at(deadline))
+
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
+        self._earliest = deadline
         self._alarm = self.clock.call_at(deadline, self._expire) if deadline < inf else None
 
     def _expire(self) -> None:

@@ -50,7 +50,7 @@ class Event(Enum):
     CLEAN_END = "clean end"
     """A proven end is closed after we promised silence on it (D4)."""
     QUEUE_EMPTY = "queue empty"
-    """Nothing is queued any more: written, or expired."""
+    """Nothing is queued any more: written, or expired. Or nothing ever came to a proxy in IDLE."""
     RETRY_DUE = "retry due"
     """The time that WAIT or WAKE asked for has come."""
     DIAL_NOW = "dial now"

@@ -55,9 +55,6 @@ class Arrived:
         self.deadline = deadline
 
 
-BAD = object()
-"""In the place of a message that its target does not speak."""
-
 Find = Callable[[str], Place | None]
 Answer = Callable[[memoryview, int], list[int]]
 """Hand a REPLY run to those who asked; gives the indices of answers that came too late."""
@@ -94,7 +91,7 @@ class Receive:
     def resume(self) -> Resume:
         """The first frame of a proven end (S6): the limits of all targets that are not at their default (K2)."""
         self._said()
-        credit = [inlet.offer() for inlet in self.inlets.values() if inlet.limit != FIRST]
+        credit = [inlet.offer() for inlet in self.inlets.values() if not inlet.is_default]
         return Resume(self.number, self.position, self._unsettled(), *FIRST, credit)
 
     @property
@@ -119,7 +116,7 @@ class Receive:
     @property
     def disposable(self) -> bool:
         """Whether it may be forgotten: none of its messages lies in a mailbox, where it would count twice (K2)."""
-        return not any(inlet.held[0] for inlet in self.inlets.values())
+        return not any(inlet.held for inlet in self.inlets.values())
 
     def release(self) -> None:
         """It is forgotten: mailboxes get back the room that was promised."""
@@ -229,24 +226,26 @@ class Receive:
             return self._refuse_all(inlet, number, count, size, "no_engine")
         if not inlet.has_space(count):
             return self._refuse_all(inlet, number, count, size, "full")
-        items = self._decoded(place, head, body)[known:]
-        good = [item for item in items if item is not BAD]
-        if len(good) < count:
-            bad_size = size * (count - len(good)) // count
-            for index, item in enumerate(items):
-                if item is BAD:
-                    self._refuse(number + index, "bad_message")
-            self._pass(inlet, count - len(good), bad_size)
-            size -= bad_size
-        if good:
-            inlet.arrived(len(good), size)
-            place.deliver(Arrived(inlet, sender, head.kind, good, size, now + head.ttl / 1000))
+        tell = head.kind is Kind.TELL
+        items: list[object] = place.tells(body, head.count) if tell else list(place.asks(body, head.count))
+        if known:
+            del items[:known]
+        wrong = [i for i, item in enumerate(items) if (item if tell else item[1]) is None]  # type: ignore[index]
+        if wrong:
+            size -= self._refuse_wrong(inlet, number, items, wrong, size)
+        if items:
+            inlet.arrived(len(items), size)
+            place.deliver(Arrived(inlet, sender, head.kind, items, size, now + head.ttl / 1000))
 
-    @staticmethod
-    def _decoded(place: Place, head: RunHead, body: memoryview) -> list[object]:
-        if head.kind is Kind.TELL:
-            return [BAD if item is None else item for item in place.tells(body, head.count)]
-        return [BAD if item[1] is None else item for item in place.asks(body, head.count)]
+    def _refuse_wrong(self, inlet: Inlet, number: int, items: list[object], wrong: list[int], size: int) -> int:
+        """Take out what the target does not speak; how many bytes of the run that was, in proportion."""
+        share = size * len(wrong) // len(items)
+        for index in reversed(wrong):
+            del items[index]
+        for index in wrong:
+            self._refuse(number + index, "bad_message")
+        self._pass(inlet, len(wrong), share)
+        return share
 
     def _inlet(self, target: str, place: Place | None) -> Inlet:
         room = None if place is None else place.room

@@ -34,7 +34,7 @@ class Address(Protocol):
 
 
 A = TypeVar("A", bound=Address)
-_Key: TypeAlias = tuple[bool, bool, int, int, float, str]
+_Key: TypeAlias = tuple[bool, int, int, float, str]
 
 
 class Offer(Struct, Generic[A], frozen=True):
@@ -143,7 +143,6 @@ def _key(offer: Offer[A], prefs: DialPrefs, history: DialHistory, now: float) ->
     record = history.record(url)
     return (
         is_plain(offer.address),
-        record.cools_for(now) > 0,
         record.failures if record.cools_for(now) > 0 else 0,
         _preference(scheme, prefs),
         -_weight(offer) * record.nearness(),

@@ -123,11 +123,11 @@ class Session:
 
     # -- what links report ------------------------------------------------------------------------------
 
-    def may_write(self, link: Link) -> bool:
+    def may_write(self, link: Link, now: float) -> bool:
         """Only on the current connection (C4), and not against a promise (D2)."""
         if link is not self.current or not link.closing.sending():
             return False
-        self._active = self._clock.now()
+        self._active = now
         return True
 
     def on_resume(self, link: Link, record: Resume) -> None:
@@ -149,15 +149,18 @@ class Session:
         self.outbox.settled()
         self._drop_links("session lost")
 
-    def on_messages(self, link: Link, record: Messages, payload: memoryview) -> None:
+    def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None:
         """Numbered messages; those of a session that is over are dropped unread (S10)."""
         if link.receive is not self.half.receive:
             return
-        now = self._active = self._clock.now()
+        self._active = now
         link.closing.on_message()
+        outbox = self.outbox
+        if record.upto and outbox.transmit.acknowledge(record.upto, (), ()):
+            link.liveness.round_trip(now)
+            outbox.settled()
         link.receive.take(record, payload, link.lanes, now, self._find, self._answer)
-        if self.outbox.transmit.can_write:
-            self.outbox.pump()
+        outbox.pump()
 
     def on_want(self, link: Link, record: Want) -> None:
         """The peer waits for room for a large message (K4)."""

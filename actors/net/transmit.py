@@ -193,14 +193,18 @@ class Transmit:
         """Seal a run and count its messages as accepted. It still has to be queued."""
         run.seal()
         self.ledger.accepted += run.count
-        self.weight += run.weight
-        run.lane.target.weight += run.weight
+        weight = run.size + run.count * FLAT
+        self.weight += weight
+        run.lane.target.weight += weight
 
     def queue(self, run: Run) -> None:
         """An admitted run joins its lane."""
         lane = run.lane
         self._watch(run)
-        lane.queue.extend(self._without_giants(run))
+        if run.size > self.max_message:
+            lane.queue.extend(self._without_giants(run))
+        else:
+            lane.queue.append(run)
         if not lane.ready:
             lane.ready = True
             self._ready.append(lane)
@@ -212,7 +216,7 @@ class Transmit:
             lane.queue = deque(piece for run in lane.queue for piece in self._without_giants(run))
 
     def _without_giants(self, run: Run) -> list[Run]:
-        if run.size <= self.max_message or not run.items or max(map(len, run.items)) <= self.max_message:
+        if not run.items or max(map(len, run.items)) <= self.max_message:
             return [run]
         pieces = [self._split(run, 1) for _ in range(run.count)]
         for piece in pieces:
@@ -247,10 +251,15 @@ class Transmit:
 
     # -- writing ----------------------------------------------------------------------------------------
 
-    def write(self, now: float) -> list[bytes] | None:
-        """The parts of the next Messages frame, or None when nothing may be written (nothing there, no credit)."""
-        picked = self._pick_again(now) or self._pick_new(now)
-        return self._frame(picked, now) if picked else None
+    def write(self, now: float, upto: int) -> list[bytes] | None:
+        """The parts of the next Messages frame, or None when nothing may be written (nothing there, no credit).
+
+        `upto` is the acknowledgement that rides on it.
+        """
+        picked = self._pick_again(now) if self._again else None
+        if not picked:
+            picked = self._pick_new(now) if self._ready else None
+        return self._frame(picked, now, upto) if picked else None
 
     def _pick_again(self, now: float) -> list[Run]:
         picked: list[Run] = []
@@ -267,23 +276,26 @@ class Transmit:
         return picked
 
     def _pick_new(self, now: float) -> list[Run]:
+        """One run of each lane in turn, as long as the frame has room and targets have credit."""
         picked: list[Run] = []
         size = head = 0
-        while self._ready and size < FRAME_BYTES and head < _HEAD_BYTES:
-            lane = self._ready[0]
+        ready = self._ready
+        while ready and size < FRAME_BYTES and head < _HEAD_BYTES:
+            lane = ready[0]
             run = self._next_of(lane, now)
             if run is None:
-                self._ready.popleft()
+                ready.popleft()
                 lane.ready = False
                 continue
             count = self._affordable(lane.target, run)
             if not count:
-                self._ready.popleft()
+                ready.popleft()
                 lane.target.blocked.append(lane)
                 continue
-            count = self._fitting(run, count, FRAME_BYTES - size) or (0 if picked else 1)
-            if not count:
-                break
+            if size + run.size > FRAME_BYTES:
+                count = self._fitting(run, count, FRAME_BYTES - size) or (0 if picked else 1)
+                if not count:
+                    break
             if count == run.count:
                 lane.queue.popleft()
             else:
@@ -292,27 +304,34 @@ class Transmit:
             picked.append(run)
             size += run.size
             head += 24 if lane.number in self._declared else 48 + len(lane.sender) + len(lane.target.name)
-            self._ready.rotate(-1)
+            if lane.queue:
+                ready.rotate(-1)
+            else:
+                ready.popleft()
+                lane.ready = False
         return picked
 
     def _next_of(self, lane: Lane, now: float) -> Run | None:
         """The first run of the lane that has something left to say."""
-        while lane.queue:
-            run = lane.queue[0]
+        queue = lane.queue
+        while queue:
+            run = queue[0]
             if run.count and run.deadline > now:
                 return run
             self._settle(run, Expired(maybe_sent=False))
-            lane.queue.popleft()
+            queue.popleft()
         return None
 
     def _affordable(self, target: Target, run: Run) -> int:
         """How many messages of the run the target's credit covers (K1); asks for more where none ever will (K4)."""
         if run.kind in _NO_CREDIT_NEEDED:
             return run.count
-        count = min(run.count, target.limit_count - target.used_count)
-        room = target.limit_size - target.used_size
+        count = target.limit_count - target.used_count
         if count <= 0:
             return 0
+        if count > run.count:
+            count = run.count
+        room = target.limit_size - target.used_size
         if run.size <= room:
             return count
         fitting = self._fitting(run, count, room)
@@ -347,7 +366,7 @@ class Transmit:
             for waiter in run.waiters:
                 waiter.written = True
 
-    def _frame(self, picked: Sequence[Run], now: float) -> list[bytes]:
+    def _frame(self, picked: Sequence[Run], now: float, upto: int) -> list[bytes]:
         lanes: list[LaneRecord] = []
         heads: list[RunHead] = []
         parts: list[bytes] = [b""]
@@ -368,7 +387,7 @@ class Transmit:
                 size, kind, ttl = len(array) + run.size, run.kind, ceil((run.deadline - now) * 1000)
             payload += size
             heads.append(RunHead(lane.lane, kind, run.count, ttl, size))
-        parts[0] = encode_messages(Messages(picked[0].number, self.settled, lanes, heads), payload)
+        parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)
         return parts
 
     # -- what the receiver says -------------------------------------------------------------------------
@@ -379,6 +398,7 @@ class Transmit:
         for target in self.targets.values():
             target.wanted = False
             self._raise(target, *first)
+            self._unblock(target)  # to ask again for the room that it still lacks (K4)
 
     def rewind(self) -> None:
         """Another connection is the current one: write again all that is not acknowledged (S6)."""
@@ -390,19 +410,20 @@ class Transmit:
 
         Raises ProtocolError for numbers that were never written (S12).
         """
-        if upto >= self._next or any(refusal.number > upto for refusal in refusals):
+        if upto >= self._next or any([refusal.number > upto for refusal in refusals]):
             raise ProtocolError(f"acknowledges {upto}, but only {self._next - 1} were written")
-        refused = {refusal.number: refusal.reason for refusal in refusals if refusal.number > self._acknowledged}
+        refused = _since(refusals, self._acknowledged) if refusals else _NONE
         retained = self.retained
-        while retained and retained[0].number <= upto:
-            run = retained[0]
-            count = min(run.count, upto - run.number + 1)
-            if count == run.count:
+        while retained and (run := retained[0]).number <= upto:
+            if run.number + run.count - 1 <= upto:
                 retained.popleft()
             else:
-                run = self._split(run, count)
+                run = self._split(run, upto - run.number + 1)
             run.lane.target.unacknowledged -= run.count
-            self._acknowledged_run(run, refused)
+            if refused or run.items is None:
+                self._acknowledged_run(run, refused)
+            else:
+                self._settle(run, DELIVERED)
         for limit in credit:
             self._raise(self.target(limit.target), limit.count, limit.size)
         if refused:
@@ -442,6 +463,9 @@ class Transmit:
         target.limit_count = max(target.limit_count, count)
         target.limit_size = max(target.limit_size, size)
         target.wanted = False
+        self._unblock(target)
+
+    def _unblock(self, target: Target) -> None:
         self._ready.extend(target.blocked)
         target.blocked.clear()
 
@@ -482,8 +506,7 @@ class Transmit:
         self._record, self._suspect = None, (0, 0)
         self.wants.clear()
         for target in self.targets.values():
-            self._ready.extend(target.blocked)
-            target.blocked.clear()
+            self._unblock(target)
             target.limit_count = target.limit_size = target.used_count = target.used_size = target.unacknowledged = 0
             target.wanted = False
 
@@ -535,9 +558,13 @@ class Transmit:
         if run.items is None or not run.count:
             return
         self._unwatch(run)
-        self.weight -= run.weight
-        run.lane.target.weight -= run.weight
-        self.ledger.note(outcome, run.count)
+        weight = run.size + run.count * FLAT
+        self.weight -= weight
+        run.lane.target.weight -= weight
+        if outcome is DELIVERED:
+            self.ledger.delivered += run.count
+        else:
+            self.ledger.note(outcome, run.count)
         if run.waiters is not None:
             self._tell_waiters(run, outcome)
         elif isinstance(outcome, SendError):
@@ -571,16 +598,39 @@ class Transmit:
 
     def _watch(self, run: Run) -> None:
         if run.deadline < inf:
-            self._buckets.setdefault(int(run.deadline * _TICKS) + 1, {})[run] = None
+            key = _bucket(run.deadline)
+            bucket = self._buckets.get(key)
+            if bucket is None:
+                self._buckets[key] = {run: None}
+            else:
+                bucket[run] = None
 
     def _unwatch(self, run: Run) -> None:
         if run.deadline < inf:
-            key = int(run.deadline * _TICKS) + 1
+            key = _bucket(run.deadline)
             bucket = self._buckets.get(key)
             if bucket is not None:
                 bucket.pop(run, None)
                 if not bucket:
                     del self._buckets[key]
+
+
+def _bucket(deadline: float) -> int:
+    """The step after which a deadline is over."""
+    return int(deadline * _TICKS) + 1
+
+
+def expires_at(deadline: float) -> float:
+    """When `expire` has to be called for a message of this deadline, if it is still there."""
+    return _bucket(deadline) / _TICKS
+
+
+_NONE: dict[int, str] = {}
+
+
+def _since(refusals: Sequence[Refusal], known: int) -> dict[int, str]:
+    """Those that were not heard of before."""
+    return {refusal.number: refusal.reason for refusal in refusals if refusal.number > known}
 
 
 def _array(count: int) -> bytes:

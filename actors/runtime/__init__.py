@@ -27,7 +27,7 @@ from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.events import Events
 from actors.runtime.mailbox import CAPACITY, CAPACITY_BYTES, Batch, Kind, LocalPort, Mailbox, Origin, Pace
 from actors.runtime.names import check_name, is_reserved
-from actors.runtime.nurseries import ServiceNursery, open_service_nursery
+from actors.runtime.nurseries import ServiceNursery, open_service_nursery, unwrapped
 from actors.runtime.ports import Gateway, Outlet, Port
 from actors.runtime.runtime import SLICE, Runtime
 from actors.runtime.statistics import EngineStatistics, RuntimeStatistics
@@ -65,4 +65,5 @@ __all__ = [
     "is_reserved",
     "open_service_nursery",
     "reply_decoder",
+    "unwrapped",
 ]

@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import trio
+from trio.lowlevel import checkpoint_if_cancelled
 
 from actors.engine import Engine, Policy, fresh, has_port
 from actors.events import EngineCrashed, EngineFailed, EngineRestarted, EngineStarted, EngineStopped
@@ -76,7 +77,7 @@ class Cell:
         emit(EngineStarted(self._now(), self.id))
         try:
             with self._scope:
-                while self._goes_on_after(await self._live()):
+                while await self._live() is Verdict.RESTART:
                     self.restarts += 1
                     emit(EngineRestarted(self._now(), self.id, self.restarts))
         finally:
@@ -86,7 +87,9 @@ class Cell:
         """End the engine. A handler that waits is cancelled, its cleanup runs; `gone` says when all is done."""
         self._scope.cancel()
 
-    async def _live(self) -> Life:
+    async def _live(self) -> Verdict:
+        await checkpoint_if_cancelled()  # no life begins in a cancelled scope
+        verdict = Verdict.END
         async with trio.open_nursery() as nursery:
             life = self._life = Life(self, nursery)
             if has_port(life.engine):
@@ -98,9 +101,13 @@ class Cell:
             finally:
                 life.end()
                 self._note(life, crash.error, self._loop.message)
-                self._loop.give_up(life.error)  # now: the asker need not wait for port and children to end
+                verdict = self._judge(life)
+                # Now: whoever waits for this engine need not wait until port and children have ended.
+                self._loop.give_up(life.error)
+                if verdict is not Verdict.RESTART:
+                    self._loop.turn_away(self.mailbox.close())
                 nursery.cancel_scope.cancel()
-        return life
+        return verdict
 
     async def _open_port(self, life: Life) -> None:
         crash = Containment()
@@ -109,6 +116,7 @@ class Cell:
                 await life.engine.port()
         finally:
             self._note(life, crash.error, None)
+        life.port_returned = crash.error is None
         life.nursery.cancel_scope.cancel()
 
     def _note(self, life: Life, error: Exception | None, message: Request[Any] | None) -> None:
@@ -121,16 +129,18 @@ class Cell:
         _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error)
         self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
 
-    def _goes_on_after(self, life: Life) -> bool:
-        if life.stopping:
-            return False
+    def _judge(self, life: Life) -> Verdict:
+        """What follows on this life. If it neither asked to stop, crashed, nor lost its port, it was cancelled."""
+        cancelled = self._scope.cancel_called or not (life.error or life.port_returned)
+        if life.stopping or cancelled:
+            return Verdict.END
         verdict = self._supervision.judge(self._now(), crashed=life.error is not None)
         if verdict is Verdict.FAIL:
             self._failure = life.error or RuntimeError("its port returned, again and again")
-        return verdict is Verdict.RESTART
+        return verdict
 
     def _leave(self) -> None:
-        """Nobody finds the engine any more, and all that it was to handle is refused."""
+        """The name is free again. Whatever is still to be handled is refused."""
         self.runtime.forget(self)
         self._loop.turn_away(self.mailbox.close())
         self.verbs.ports.close()

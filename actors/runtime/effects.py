@@ -16,14 +16,14 @@ from actors.engine import CancelTimer, Effect, SetTimer, Spawn, Stop, Tell
 from actors.errors import EngineNameError, Refused, SendError
 from actors.messages import PREFS
 from actors.runtime.codec import encode, through_codec
-from actors.runtime.ports import AnyPort, Ports
+from actors.runtime.ports import Ports
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
     from actors.runtime.life import Life
 
-Ready: TypeAlias = tuple[Tell, AnyPort | Refused, Any]
-"""A tell, its port (or why there is none), and the message as the port takes it."""
+Ready: TypeAlias = tuple[Tell, Any]
+"""A tell, and the message as its port takes it: encoded if it leaves the node."""
 
 
 def told_at_once(ports: Ports, effects: list[Effect]) -> bool:
@@ -63,13 +63,10 @@ def prepare(cell: Cell, effects: Sequence[Effect]) -> list[Ready]:
 
 
 def _ready(cell: Cell, tell: Tell) -> Ready:
-    try:
-        port = cell.verbs.ports[tell.to]
-    except Refused as outcome:
-        return tell, outcome, tell.msg
-    if port.local:
-        return tell, port, through_codec(tell.msg) if cell.runtime.pace.strict else tell.msg
-    return tell, port, encode(tell.msg)
+    runtime, node = cell.runtime, tell.to.node
+    if node is not None and node != runtime.id:
+        return tell, encode(tell.msg)
+    return tell, through_codec(tell.msg) if runtime.pace.strict else tell.msg
 
 
 def _check(cell: Cell, effect: Effect, names: set[str]) -> None:
@@ -97,14 +94,11 @@ async def carry_out(cell: Cell, life: Life, effects: Sequence[Effect], tells: Se
             _carry_out(cell, life, effect)
     told = 0
     try:
-        for told, (tell, port, msg) in enumerate(tells):  # noqa: B007 - where it was when it was cancelled
-            if not isinstance(port, Refused) and port.local and port.left > 0:
-                port.tell(msg)
-            else:
-                await _tell(cell, tell, port, msg)
+        for told, (tell, msg) in enumerate(tells):  # noqa: B007 - where it was when it was cancelled
+            await _tell(cell, tell, msg)
     except trio.Cancelled:
-        for ready in tells[told:]:
-            _tell_nowait(cell, *ready)
+        for tell, msg in tells[told:]:
+            _tell_nowait(cell, tell, msg)
         raise
 
 
@@ -120,23 +114,23 @@ def _carry_out(cell: Cell, life: Life, effect: Effect) -> None:
             life.stopping = True
 
 
-async def _tell(cell: Cell, tell: Tell, port: AnyPort | Refused, msg: Any) -> None:
+async def _tell(cell: Cell, tell: Tell, msg: Any) -> None:
     try:
-        if isinstance(port, Refused):
-            raise port
+        port = cell.verbs.ports[tell.to]
         if not port.local:
             await cell.verbs.tell_remote(port, tell.to, msg, tell.prefs, tell.expiry)
+        elif port.left > 0:
+            port.tell(msg)
         else:
             await cell.verbs.tell_local(port, msg, tell.expiry, cell.name)
     except SendError as outcome:
         cell.runtime.dead_letters.add(cell.id, tell.to, msg, outcome)
 
 
-def _tell_nowait(cell: Cell, tell: Tell, port: AnyPort | Refused, msg: Any) -> None:
+def _tell_nowait(cell: Cell, tell: Tell, msg: Any) -> None:
     """The engine is being ended: nothing waits any more, what has no room is a dead letter."""
     try:
-        if isinstance(port, Refused):
-            raise port
+        port = cell.verbs.ports[tell.to]
         if not port.local:
             port.tell_nowait(msg, tell.expiry, tell.prefs)
         elif not port.tell(msg):

@@ -33,6 +33,7 @@ class Life:
         """It asked to stop."""
         self.error: Exception | None = None
         """Why it ended, if it crashed."""
+        self.port_returned = False
         self.over = False
         self._alarms: dict[Timer, Alarm] = {}
         self.id = cell.id

@@ -8,6 +8,7 @@ or checkpoint for each message; a checkpoint for each slice, a scope for an asyn
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from operator import length_hint
 from types import CoroutineType
@@ -39,6 +40,12 @@ _STARTED = Started()
 _WITHDRAWN = object()
 
 
+@lru_cache(maxsize=1024)
+def _unguarded(cls: type[Engine]) -> dict[type, Any]:
+    """The actions that no guard decides about, by message."""
+    return {message: guards[0][1] for message, guards in cls.table.items() if guards[0][0] is None}
+
+
 class Loop:
     """What one engine has in hand, and how it is handled."""
 
@@ -49,8 +56,7 @@ class Loop:
         cell.mailbox.turn_away = self.turn_away
         self._pace = cell.runtime.pace
         self._table = table
-        self._direct = {kind: guards[0][1] for kind, guards in table.items() if guards[0][0] is None}
-        """The actions that no guard decides about."""
+        self._direct = _unguarded(type(cell.pristine))
         self.handled = self.late = self.unhandled = 0
         self.message: Request[Any] | None = None
         """The message whose handler did not return."""
@@ -131,12 +137,13 @@ class Loop:
                 if ask is None or (origin is None and ask[0].done):
                     continue  # withdrawn while it waited
                 ref, message = ask
+                self._asked = origin, ref
                 action = self._direct.get(type(message)) or self._choose(engine, message)
                 if action is None:
+                    self._asked = None
                     self.unhandled += 1
                     self._refuse(origin, ref, _unhandled(life.id, message))
                     continue
-                self._asked = origin, ref
                 if origin is None:
                     ref.written = True
                 value = action(engine, message)

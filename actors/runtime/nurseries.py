@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from types import TracebackType
 from typing import Any
 
 import trio
@@ -93,3 +94,34 @@ async def open_service_nursery() -> AsyncIterator[ServiceNursery]:
             yield service
         finally:
             service._end()
+
+
+class _Body(AbstractContextManager[None]):
+    """Notes what the body of a block raised."""
+
+    def __init__(self) -> None:
+        self.error: BaseException | None = None
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.error = error
+
+
+@contextmanager
+def unwrapped() -> Iterator[_Body]:
+    """`with unwrapped() as body: async with nurseries: with body: yield`: what the body raises comes out as it is.
+
+    That there are nurseries around it is nobody's business. If anything else was raised too, the group is.
+    """
+    body = _Body()
+    try:
+        yield body
+    except BaseExceptionGroup as group:
+        inner: BaseException = group
+        while inner is not body.error and isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+            inner = inner.exceptions[0]
+        if inner is not body.error:
+            raise
+    if body.error is not None:
+        raise body.error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from enum import Enum
 
 from actors.engine import Policy
@@ -32,15 +31,14 @@ class Supervision:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._restarts: deque[float] = deque()
+        self._restarts: list[float] = []
 
     def judge(self, now: float, *, crashed: bool) -> Verdict:
         """A life has ended by a crash, or (not crashed) because its port returned. Counts a restart that it grants."""
         policy = self.policy
         if not policy.restarts(crashed=crashed):
             return Verdict.FAIL if crashed else Verdict.END
-        while self._restarts and self._restarts[0] <= now - policy.within:
-            self._restarts.popleft()
+        self._restarts = [at for at in self._restarts if at > now - policy.within]
         if len(self._restarts) >= policy.most:
             return Verdict.FAIL
         self._restarts.append(now)

@@ -187,6 +187,8 @@ class Verbs:
         cell = runtime.directory.get(to.name)
         if cell is None:
             raise Refused("no_engine", f"there is no engine {to.name!r} on node {runtime.id.short}")
+        if cell.mailbox.closed:
+            raise Refused("stopped", f"{to.name} is ending")
         spellings = (absolute, EngineID(None, to.name))
         return LocalPort(self._sender, absolute, cell.mailbox, runtime.pace, lambda: self.ports.forget(*spellings))
 

@@ -1,0 +1,29 @@
+"""Clusters on one machine: nodes in this process, or each in a process of its own.
+
+links       names and topologies
+children    node processes: start, ready, end
+remote      a node process, as a script sees it
+opening     open_cluster
+processes   clusters of such nodes: directory, first contact, links
+detached    clusters that outlive the process that started them
+"""
+
+from __future__ import annotations
+
+from actors.cluster.children import Child, NodeProcess
+from actors.cluster.detached import start_cluster, stop_nodes
+from actors.cluster.links import Topology, links, node_names
+from actors.cluster.opening import open_cluster
+from actors.cluster.remote import RemoteNode
+
+__all__ = [
+    "Child",
+    "NodeProcess",
+    "RemoteNode",
+    "Topology",
+    "links",
+    "node_names",
+    "open_cluster",
+    "start_cluster",
+    "stop_nodes",
+]

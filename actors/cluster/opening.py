@@ -1,0 +1,128 @@
+"""`open_cluster`: one call for nodes in this process and for nodes in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Literal, overload
+
+from actors.app import call_setup, load_engine, load_setup
+from actors.cluster.children import GRACE
+from actors.cluster.links import Topology, links, node_names
+from actors.cluster.processes import Plan, open_processes
+from actors.cluster.remote import RemoteNode
+from actors.cluster.together import together
+from actors.errors import ConfigError
+from actors.node import Node, open_node
+from transports.memory import MemoryNetwork
+
+
+@overload
+def open_cluster(
+    n: int,
+    *,
+    processes: Literal[False] = False,
+    app: str | None = None,
+    engines: Sequence[str] = (),
+    transport: Literal["memory", "tcp"] = "memory",
+    topology: Topology = "mesh",
+    permanent: bool = False,
+    names: Sequence[str] | None = None,
+) -> AbstractAsyncContextManager[tuple[Node, ...]]: ...
+@overload
+def open_cluster(
+    n: int,
+    *,
+    processes: Literal[True],
+    app: str | None = None,
+    engines: Sequence[str] = (),
+    transport: Literal["tcp"] = "tcp",
+    topology: Topology = "mesh",
+    permanent: bool = False,
+    names: Sequence[str] | None = None,
+    cluster: str | None = None,
+    grace: float = GRACE,
+) -> AbstractAsyncContextManager[tuple[RemoteNode, ...]]: ...
+def open_cluster(
+    n: int,
+    *,
+    processes: bool = False,
+    app: str | None = None,
+    engines: Sequence[str] = (),
+    transport: str | None = None,
+    topology: Topology = "mesh",
+    permanent: bool = False,
+    names: Sequence[str] | None = None,
+    cluster: str | None = None,
+    grace: float = GRACE,
+) -> AbstractAsyncContextManager[tuple[Node, ...]] | AbstractAsyncContextManager[tuple[RemoteNode, ...]]:
+    """`n` nodes that know each other's adverts, called a, b, c … or by `names`; gone when the block is left.
+
+    Without more they connect when the first message is sent. With `permanent=True` the pairs of `topology` are
+    linked for ever, and all are connected when the block begins.
+
+    In this process the nodes share one memory network, or loopback TCP with `transport="tcp"`. With
+    `processes=True` each is a process of its own, started as `python -m actors run`, with its control socket in
+    the directory of `cluster` (a name; by default one that nobody else has). The processes end with the block,
+    and with this process however it ends: by SIGTERM, after `grace` seconds by SIGKILL.
+
+    Each node calls the setup function `app="module:setup"` and spawns the `engines` "module:Class", imported with
+    the working directory on the path. AppError for what is wrong with them; NodeConfigError, with the same
+    words, for a process that cannot start.
+    """
+    if processes:
+        plan = Plan(
+            names=node_names(n, names),
+            transport=transport or "tcp",
+            app=app,
+            engines=tuple(engines),
+            topology=topology,
+            permanent=permanent,
+            grace=grace,
+        )
+        return open_processes(plan, cluster)
+    return _open_here(node_names(n, names), app, engines, transport or "memory", topology if permanent else None)
+
+
+@asynccontextmanager
+async def _open_here(
+    names: Sequence[str], app: str | None, engines: Sequence[str], transport: str, topology: Topology | None
+) -> AsyncIterator[tuple[Node, ...]]:
+    network = MemoryNetwork()
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(_open(name, transport, network)) for name in names]
+        for node in nodes:
+            for other in nodes:
+                if other is not node:
+                    node.learn(other.advert)
+        for node in nodes:
+            await _furnish(node, app, engines)
+        if topology:
+            await _link(nodes, topology)
+        yield tuple(nodes)
+
+
+def _open(name: str, transport: str, network: MemoryNetwork) -> AbstractAsyncContextManager[Node]:
+    if transport == "memory":
+        return open_node(name=name, listen=(f"memory://{name}",), transports=(network.transport(name),))
+    if transport == "tcp":
+        return open_node(name=name, listen=("tcp://127.0.0.1:0",))
+    raise ConfigError(f"nodes of one process cannot be linked by {transport!r}; there is memory, tcp")
+
+
+async def _furnish(node: Node, app: str | None, engines: Sequence[str]) -> None:
+    for reference in engines:
+        name, engine = load_engine(reference)
+        node.spawn(engine, name)
+    if app:
+        await call_setup(app, load_setup(app), node)
+
+
+async def _link(nodes: Sequence[Node], topology: Topology) -> None:
+    async def connect(one: Node, other: Node) -> None:
+        # One after the other: two that dial each other at once make two connections, to keep one.
+        await one.connect(other.id, permanent=True)
+        await other.connect(one.id, permanent=True)
+
+    await together(partial(connect, nodes[one], nodes[other]) for one, other in links(len(nodes), topology))

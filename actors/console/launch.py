@@ -1,0 +1,123 @@
+"""Local clusters for `actors up`: in node processes, in this process, or left behind. What is shown is the caller's."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from math import inf
+from pathlib import Path
+
+import trio
+from msgspec import Struct
+
+from actors.cluster import RemoteNode, Topology, node_names, open_cluster, start_cluster
+from actors.cluster.processes import Plan, claimed_directory
+from actors.console.reach import gather, proxies_of
+from actors.console.signals import end_by_signal
+from actors.console.words import say
+from actors.control.client import ControlClient
+from actors.control.server import serve_control
+from actors.control.sockets import cluster_directory, live_sockets
+from actors.node import Node
+from actors.snapshots import NodeSnapshot, ProxySnapshot
+
+APP = "actors.console.engines:setup"
+
+
+class Launch(Struct, frozen=True, kw_only=True):
+    """What is to be started."""
+
+    nodes: int
+    transport: str
+    topology: Topology
+    cluster: str
+    seed: int | None = None
+    seconds: float | None = None
+    """How long it is to run once it is ready; None is until a signal."""
+
+
+class Started(Struct, frozen=True, kw_only=True):
+    """What runs, at the moment when every pair is connected."""
+
+    nodes: tuple[NodeSnapshot, ...]
+    proxies: tuple[ProxySnapshot, ...]
+    ready_seconds: float
+
+
+Show = Callable[[Started], None]
+
+
+async def run_processes(launch: Launch, show: Show) -> None:
+    """Node processes that end with this command; it ends by a signal, after its time, or when all nodes have ended."""
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(end_by_signal)
+        async with open_cluster(
+            launch.nodes,
+            processes=True,
+            app=APP,
+            topology=launch.topology,
+            permanent=True,
+            cluster=launch.cluster,
+        ) as nodes:
+            show(await _look(cluster_directory(launch.cluster), began))
+            await _wait(launch, partial(_all_ended, nodes))
+        nursery.cancel_scope.cancel()
+
+
+async def run_here(launch: Launch, show: Show) -> None:
+    """Nodes in this process, linked by memory, each with its control socket. The end of one is the end of all."""
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(end_by_signal)
+        async with open_cluster(launch.nodes, app=APP, topology=launch.topology, permanent=True) as nodes:
+            with claimed_directory(launch.cluster) as directory:
+                await _serve(nodes, directory, launch, show, began)
+        nursery.cancel_scope.cancel()
+
+
+async def run_detached(launch: Launch, show: Show) -> None:
+    """Node processes that go on without this command; returns when every pair is connected."""
+    began = trio.current_time()
+    plan = Plan(names=node_names(launch.nodes), app=APP, topology=launch.topology, permanent=True)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(end_by_signal)
+        await start_cluster(plan, launch.cluster)
+        nursery.cancel_scope.cancel()
+    show(await _look(cluster_directory(launch.cluster), began))
+
+
+async def _serve(nodes: Sequence[Node], directory: Path, launch: Launch, show: Show, began: float) -> None:
+    ended = trio.Event()
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            await nursery.start(partial(serve_control, node, directory / f"{node.name}.sock", stop=ended.set))
+        show(await _look(directory, began))
+        await _wait(launch, ended.wait)
+        nursery.cancel_scope.cancel()
+
+
+async def _look(directory: Path, began: float) -> Started:
+    seconds = trio.current_time() - began
+    sockets = live_sockets(directory)
+    nodes, proxies = await gather(sockets, ControlClient.node), await proxies_of(sockets)
+    found = tuple(proxy for known in proxies.given for proxy in known)
+    return Started(nodes=nodes.given, proxies=found, ready_seconds=round(seconds, 3))
+
+
+async def _wait(launch: Launch, ended: Callable[[], Awaitable[object]]) -> None:
+    """Until its time is over, or it has ended by itself."""
+    with trio.move_on_after(inf if launch.seconds is None else launch.seconds):
+        await ended()
+
+
+async def _all_ended(nodes: Sequence[RemoteNode]) -> None:
+    """Returns when no node runs any more, for whatever reason: `actors down` from elsewhere is one."""
+
+    async def watch(node: RemoteNode) -> None:
+        code = await node.wait_ended()
+        say(f"node {node.name} has ended ({'exit code' if code >= 0 else 'signal'} {abs(code)})")
+
+    async with trio.open_nursery() as nursery:
+        for node in nodes:
+            nursery.start_soon(watch, node)

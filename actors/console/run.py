@@ -1,0 +1,61 @@
+"""`actors run [-c node.toml]`: one node, until a signal or `actors down` stops it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from actors.console.options import Json, flag
+
+if TYPE_CHECKING:
+    from actors.snapshots import NodeSnapshot
+
+_hidden = Parameter(show=False)
+
+
+async def run(
+    *,
+    config: Annotated[Path | None, Parameter(name=("--config", "-c"), help="A TOML file of settings.")] = None,
+    name: Annotated[str | None, Parameter(help="The node's name, for people.")] = None,
+    key: Annotated[Path | None, Parameter(help="Its key file; see actors keygen.")] = None,
+    state_dir: Annotated[Path | None, Parameter(help="Where it remembers peers over a restart.")] = None,
+    listen: Annotated[list[str] | None, flag("An address to accept connections on; repeatable.")] = None,
+    peers: Annotated[list[str] | None, flag("A friend's advert, to keep a link to; repeatable.")] = None,
+    adverts: Annotated[list[Path] | None, flag("A file of adverts; repeatable.")] = None,
+    engines: Annotated[list[str] | None, flag("An engine class, module:Class; repeatable.")] = None,
+    app: Annotated[str | None, Parameter(help="A function to call with the node, module:setup.")] = None,
+    insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
+    control: Annotated[Path | None, _hidden] = None,
+    ready_fd: Annotated[int | None, _hidden] = None,
+    lifeline_fd: Annotated[int | None, _hidden] = None,
+    json: Json = False,
+) -> int:
+    """Run one node until Ctrl-C. Flags win over ACTORS_* variables, those over the file."""
+    import os
+
+    from actors.config import load_config
+    from actors.run import run_node
+
+    flags = {
+        "name": name, "key": key, "state_dir": state_dir, "listen": listen, "peers": peers, "adverts": adverts,
+        "engines": engines, "app": app, "insecure": insecure,
+    }  # fmt: skip
+    settings = load_config(config, environ=os.environ, flags=flags)
+
+    def ready(node: NodeSnapshot) -> None:
+        if ready_fd is None:
+            _say_ready(node, json)
+
+    return await run_node(settings, control=control, on_ready=ready, ready_fd=ready_fd, lifeline_fd=lifeline_fd)
+
+
+def _say_ready(node: NodeSnapshot, json: bool) -> None:
+    from actors.console.envelope import good
+    from actors.console.words import say, write
+
+    if json:
+        return write(good({"node": node}))
+    say(f"node {node.name} {node.id[:8]} is ready at {' '.join(node.addresses) or 'no address'}")
+    say("  actors advert --cluster run     its address line, for a friend", "  Ctrl-C                          stop it")
