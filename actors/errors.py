@@ -6,7 +6,7 @@ exceptions as well, raised only for a local caller who waits (`send`, `ask`).
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import ClassVar, Self, TypeAlias
 
 
 class ActorError(Exception):
@@ -133,5 +133,6 @@ class Crashed(SendError):
         return f"the handler crashed{': ' + self.detail if self.detail else ''}"
 
 
-Outcome = Delivered | Expired | Lost | Refused | Crashed
+Failure: TypeAlias = Expired | Lost | Refused | Crashed
+Outcome: TypeAlias = Delivered | Failure
 """How a message ended (PROTOCOL-RULES O1). `Sent` joins it with the unreliable class."""

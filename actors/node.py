@@ -1,19 +1,19 @@
 """A node: its identity, its engines, and its links to other nodes. The composition root of one process' part.
 
-    async with open_node() as node:
-        node.spawn(Counter(), "counter")
-        await node.ask(EngineID(other, "counter"), Add(2))
+async with open_node() as node:
+    node.spawn(Counter(), "counter")
+    await node.ask(EngineID(other, "counter"), Add(2))
 
-    open_node ─ runtime: users' engines end first, then the network's, then the clock
-                 └ router ─ a Node Proxy for each remote node
-                 └ transport.tcp … ─ a Transport Connection for each connection
+open_node ─ runtime: users' engines end first, then the network's, then the clock
+             └ router ─ a Node Proxy for each remote node
+             └ transport.tcp … ─ a Transport Connection for each connection
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from os import PathLike
 from random import Random, SystemRandom
 
@@ -30,12 +30,13 @@ from actors.net.liveness import LivenessCfg
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
 from actors.net.router import Router
+from actors.net.runs import FLAT, Ledger
 from actors.net.slots import Slots
-from actors.net.transmit import FLAT, Ledger
 from actors.net.transport_connection import Handoff, TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (
     ROUTER,
+    AdvertLearned,
     ConnectedNodes,
     Disconnect,
     NodeConnectRequest,
@@ -75,7 +76,7 @@ class Node:
         self._began = runtime.clock.now()
 
     def spawn(self, engine: Engine, /, name: str, *, policy: Policy = Policy.PERMANENT) -> EngineID:
-        """Start an engine; the instance is its configuration and initial state. EngineNameError if the name is taken."""
+        """Start an engine; the instance is configuration and initial state. EngineNameError if the name is taken."""
         return self.runtime.spawn(engine, name, policy=policy)
 
     # -- other nodes ------------------------------------------------------------------------------------
@@ -89,8 +90,8 @@ class Node:
     def learn(self, advert: NodeAdvert | str) -> NodeID:
         """Keep a friend's advert, as an object or as its line. AdvertError if it is none."""
         known = NodeAdvert.parse(advert) if isinstance(advert, str) else advert
-        self.runtime.tell_nowait(ROUTER, OfferAdvert(known.data, None))
-        self._network.keep(known, None)
+        news = self._network.keep(known, None)
+        self.runtime.tell_nowait(ROUTER, AdvertLearned(known.id) if news else OfferAdvert(known.data, None))
         return known.id
 
     async def connect(self, node: NodeID, *, permanent: bool = True) -> None:
@@ -206,11 +207,13 @@ async def open_node(
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block.
 
-    key: who the node is; by default the key of `state_dir`, else a new one. listen: URLs to accept connections
-    on. adverts: other nodes to know from the start; peers: those to keep a permanent link to. transports: in place of the built-in ones (tests, simulations).
-    insecure: allow plain transports beyond the loopback interface. strict: every local message goes through the
-    codec (for tests). random, boot: in place of the system's randomness and clock (simulations). cfg: every
-    number of the network, in place of what `limits` and `insecure` say.
+    key: who the node is; by default the key of `state_dir`, else a new one. listen: URLs to accept connections on.
+    adverts: other nodes to know from the start; peers: those to keep a permanent link to. insecure: allow plain
+    transports beyond the loopback interface. limits: what bounds the node.
+
+    For tests and simulations: transports, in place of the built-in ones; strict, so that every local message goes
+    through the codec; random and boot, in place of the system's randomness and clock; cfg, every number of the
+    network, in place of what `limits` and `insecure` say.
 
     Leaving the block drains: what was accepted is sent and acknowledged, within `cfg.drain_timeout`. An exception
     or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins.
@@ -291,7 +294,7 @@ async def _start_network(
         return NodeProxy.of(network, entry)
 
     def make_connection(transport: Transport, stream: object) -> Engine:
-        return TransportConnection(network=network, transport=transport, stream=stream, handoff=Handoff())  # type: ignore[arg-type]
+        return TransportConnection(network=network, transport=transport, accepted=stream, handoff=Handoff())  # type: ignore[arg-type]
 
     runtime, cfg = network.runtime, network.cfg
     runtime.spawn(Router(network=network, make_proxy=make_proxy), "router", reserved=True)
@@ -310,10 +313,11 @@ async def _start_network(
 async def _stop_network(runtime: Runtime, cfg: NetworkCfg) -> None:
     """Users' engines end, then every proxy drains (D5)."""
     await runtime.stop_engines()
-    try:
-        await runtime.ask(ROUTER, StopNetwork(), expiry=cfg.drain_timeout + 5)
-    except ActorError:
-        pass  # what could not be drained is settled when the engines end
+    with trio.move_on_after(cfg.drain_timeout + 5), suppress(ActorError):
+        for proxy in await runtime.ask(ROUTER, StopNetwork()):
+            cell = runtime.find(proxy.name)
+            if cell is not None:
+                await cell.gone.wait()
 
 
 async def _connected(node: NodeID, events: trio.MemoryReceiveChannel[Event]) -> None:

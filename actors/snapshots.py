@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, dataclass_transform
 
 from msgspec import Struct
 
 
+@dataclass_transform(frozen_default=True, kw_only_default=True)
 class Snapshot(Struct, frozen=True, kw_only=True):
     """One moment's figures."""
 

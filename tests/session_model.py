@@ -10,12 +10,13 @@ from collections import deque
 
 from msgspec import msgpack
 
-from actors.errors import DELIVERED, Delivered, Expired, Lost, Outcome, SendError
+from actors.errors import DELIVERED, Delivered, Expired, Failure, Lost, Outcome, SendError
 from actors.identity import Incarnation
 from actors.net.credit import FIRST, Inlet
 from actors.net.messages import Ack, Kind, Messages, Resume, Settled, Want
 from actors.net.receive import Arrived, Receive
-from actors.net.transmit import Lane, Run, Transmit
+from actors.net.runs import Lane, Run
+from actors.net.transmit import Transmit
 from actors.net.wire import decode, decode_messages, encode, guarded
 
 TARGETS = ("s", "t", "u")
@@ -45,6 +46,9 @@ class Mailbox:
     def asks(self, body: memoryview, count: int) -> list[tuple[int, object]]:
         raise NotImplementedError
 
+    def cancel(self, inlet: Inlet, correlations: list[int]) -> None:
+        raise NotImplementedError
+
     def deliver(self, run: Arrived) -> None:
         self.held += len(run.items)
         self.held_bytes += run.size
@@ -72,6 +76,7 @@ class Note:
         self.bench.note(self.number, DELIVERED)
 
     def fail(self, outcome: SendError) -> None:
+        assert isinstance(outcome, Failure)
         self.bench.note(self.number, outcome)
 
 

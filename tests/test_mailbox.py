@@ -147,6 +147,47 @@ def test_many_senders_in_turn_get_shorter_batches() -> None:
     assert ports[0].spent()
 
 
+async def test_those_who_wait_for_room_learn_of_the_end_however_much_is_reserved(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    box = Mailbox(4)
+    box.reserved = 4
+    async with trio.open_nursery() as nursery:
+        box.waiting = 1
+        nursery.start_soon(box.lot.park)
+        await trio.testing.wait_all_tasks_blocked()
+        box.close()
+
+
+async def test_those_who_wait_are_woken_when_half_of_what_they_may_have_is_free(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    box = Mailbox(8)
+    sender = port(box)
+    woken = list[float]()
+
+    async def wait() -> None:
+        box.waiting += 1
+        await box.lot.park()
+        woken.append(trio.current_time())
+
+    for _ in range(8):
+        sender.tell(Note("x"))
+    box.take_nowait()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        for _ in range(8):
+            await trio.sleep(1)
+            box.release(1)
+    assert woken == [4]
+    box.held, box.reserved = 0, 8
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait)
+        await trio.sleep(2)
+        box.reserved = 4
+    assert woken == [4, 10]
+
+
 async def test_the_reader_sleeps_until_there_is_something(autojump_clock: trio.testing.MockClock) -> None:
     box = Mailbox()
     sender = port(box)

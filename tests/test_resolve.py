@@ -10,6 +10,7 @@ from msgspec import Struct
 from actors.control.compose import compose, decode, decode_message, describe, encode, find_message, readable
 from actors.control.failures import ControlError
 from actors.control.messages import FieldDescription, MessageDescription
+from actors.control.neighbours import Nodes
 from actors.control.resolve import Known, find_node, split_address
 from actors.identity import EngineID, NodeID, NodeKey
 from actors.messages import Message, Request
@@ -91,6 +92,18 @@ def test_a_beginning_that_fits_two_nodes_is_ambiguous() -> None:
 
 def test_a_name_wins_over_the_beginning_of_an_id() -> None:
     assert find_node(str(A)[:5], [Known("a", str(A)), Known(str(A)[:5], str(B))]) == B
+
+
+@pytest.mark.parametrize("length", [1, 3])
+def test_a_beginning_of_three_characters_is_none(length: int) -> None:
+    with pytest.raises(ControlError, match="there is no node"):
+        find_node(str(A)[:length], [Known("x", str(A))])
+
+
+def test_a_node_is_called_by_its_name_even_if_its_id_begins_like_that() -> None:
+    letter = str(B)[0]
+    nodes = Nodes([Known("", str(A)), Known(B.short, str(B)), Known(letter, str(B)), Known(C.short, str(C))], {})
+    assert [nodes.name(node) for node in (A, B, C)] == [A.short, letter, C.short]
 
 
 def test_two_nodes_of_one_name_are_ambiguous_and_one_seen_twice_is_not() -> None:

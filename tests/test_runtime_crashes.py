@@ -113,7 +113,9 @@ async def test_timers_of_the_earlier_life_are_gone(autojump_clock: trio.testing.
         live = runtime.spawn(Live(diary=diary), "live")
         await trio.sleep(3)
         await runtime.tell(live, Raise())
-        await trio.sleep(30)
+        await trio.sleep(1)
+        assert len(runtime.clock) == 1
+        await trio.sleep(29)
         assert diary.lines == ["started", "started", "tick at 13"]
 
 
@@ -300,6 +302,26 @@ async def test_a_handler_that_raises_while_it_is_cancelled_is_reported_and_harms
         await runtime.stop_engine("loser")
         assert [event.error for event in happened(events, EngineCrashed)] == ["ValueError('cleanup failed')"]
         assert await runtime.ask(log, Notes()) == ()
+
+
+async def test_no_life_begins_in_a_scope_that_is_cancelled(autojump_clock: trio.testing.MockClock) -> None:
+    diary = Diary()
+
+    class Reluctant(Engine):
+        diary: Diary
+
+        @on(Started)
+        async def started(self, _: Started) -> None:
+            self.diary.write("started")
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise ValueError("in the place of Cancelled")
+
+    async with running() as runtime:
+        runtime.spawn(Reluctant(diary=diary), "reluctant")
+        await trio.sleep(1)
+    assert diary.lines == ["started"]
 
 
 async def test_what_is_no_exception_is_not_contained() -> None:

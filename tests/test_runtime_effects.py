@@ -188,6 +188,24 @@ async def test_a_timer_that_lies_in_the_mailbox_when_it_is_set_again_is_replaced
         assert await runtime.ask(doer, Ticks()) == (7,)
 
 
+async def test_a_timer_or_a_post_that_no_guard_takes_is_a_dead_letter(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    class Aside(Local[None]): ...
+
+    class Forgetful(Engine):
+        @on(Started)
+        def started(self, _: Started) -> None:
+            self.set_timer(Tick(), after=1)
+            self.post(Aside())
+
+    async with running() as runtime:
+        runtime.spawn(Forgetful(), "forgetful")
+        await trio.sleep(2)
+        assert [letter.tag for letter in runtime.dead_letters.recent] == ["aside", "tick"]
+        assert runtime.statistics().crashes == 0
+
+
 async def test_tells_of_an_engine_wait_for_room_and_hold_up_its_answer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -82,6 +82,7 @@ async def test_an_engine_that_stops_refuses_the_rest_of_its_mailbox(autojump_clo
             await runtime.ask(stopper, Wait())
         await runtime.tell(stopper, Note("too late"))
         assert len(runtime.dead_letters.recent) == 1
+        assert stopper not in runtime.ports
         with pytest.raises(EngineNameError):
             runtime.spawn(Log(), "stopper")
         assert trio.current_time() == 1

@@ -33,10 +33,15 @@ class FakePort:
         self.left = -1
         self.expiry = 0.0
         self.got: list[bytes] = []
-        self.append: Callable[[bytes], None] = self.got.append
+        self.append: Callable[[bytes], None] = self.take
         self.slow = 0
         self.slots: list[Slot] = []
         self.grant = grant
+
+    def take(self, data: bytes) -> None:
+        if self.left < 0:
+            raise RuntimeError("there is no room in this run")
+        self.got.append(data)
 
     async def tell_slow(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
         await trio.lowlevel.checkpoint()
@@ -107,6 +112,9 @@ class Bad(Request[int]):
     """Answered with something that cannot be encoded."""
 
 
+class End(Message): ...
+
+
 class Server(Engine):
     log: EngineID
 
@@ -131,6 +139,10 @@ class Server(Engine):
     @on(Crash)
     def crash(self, _: Crash) -> None:
         raise ValueError("private detail")
+
+    @on(End)
+    def end(self, _: End) -> None:
+        self.stop()
 
 
 def cell_of(runtime: Runtime, name: str) -> Cell:
@@ -171,6 +183,19 @@ async def test_a_closed_lane_is_replaced_by_another(autojump_clock: trio.testing
         assert list(runtime.ports.values()) == [network.ports[-1]]
 
 
+async def test_lanes_of_outboxes_that_have_ended_are_not_kept_for_ever(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running() as runtime:
+        network = FakeNetwork(runtime)
+        await runtime.tell(FAR, Note("x"))
+        for number in range(5000):
+            await runtime.tell(EngineID(PEER, f"engine-{number}"), Note("x"))
+            network.ports[-1].closed = True
+        assert len(runtime.ports) <= 1024
+        assert FAR in runtime.ports
+
+
 async def test_a_lane_that_cannot_be_had_again_makes_a_dead_letter(autojump_clock: trio.testing.MockClock) -> None:
     async with running() as runtime:
         network = FakeNetwork(runtime)
@@ -197,11 +222,13 @@ async def test_engines_have_lanes_of_their_own_and_use_them_for_collected_tells(
     async with running() as runtime:
         network = FakeNetwork(runtime)
         forwarder = runtime.spawn(Forwarder(), "forwarder")
-        for count in (1, 1, 1, 10, 1):
-            await runtime.ask(forwarder, Forward(count))
+        for count in (1, 1, 1, 10, 1, 1, 1, 1, 1):
+            await runtime.tell(forwarder, Forward(count))
+        await trio.sleep(1)
         (port,) = network.ports
         assert port.name == ("forwarder", "far")
-        assert [msgpack.decode(data)[1] for data in port.got] == ["0", "0", "0", *map(str, range(10)), "0"]
+        assert [msgpack.decode(data)[1] for data in port.got] == ["0", "0", "0", *map(str, range(10)), *"00000"]
+        assert runtime.statistics().crashes == 0
         assert len(cell_of(runtime, "forwarder").verbs.ports) == 1
 
 
@@ -403,6 +430,16 @@ async def test_what_waits_for_an_engine_that_ends_is_refused(autojump_clock: tri
         assert origin.replies == [(1, 2, "stopped"), (3, 2, "stopped"), (4, 2, "stopped")]
         assert (origin.flushed, origin.count) == (3, 5)
         assert [letter.tag for letter in runtime.dead_letters.recent] == ["note"]
+
+
+async def test_asks_behind_the_one_that_stops_the_engine_are_refused(autojump_clock: trio.testing.MockClock) -> None:
+    async with running() as runtime:
+        runtime.spawn(Server(log=FAR), "server")
+        origin, cell = FakeOrigin(), cell_of(runtime, "server")
+        cell.mailbox.deliver(Batch(FAR, Kind.ASK, [(1, Far(1)), (2, End()), (3, Far(3))], size=9, origin=origin))
+        await trio.sleep(1)
+        assert origin.replies == [(1, 0, 2), (2, 0, None), (3, 2, "stopped")]
+        assert (origin.flushed, origin.count, origin.size) == (3, 3, 9)
 
 
 async def test_a_long_batch_does_not_keep_others_from_running(autojump_clock: trio.testing.MockClock) -> None:

@@ -179,22 +179,32 @@ async def test_those_who_wait_for_room_all_get_in(autojump_clock: trio.testing.M
         assert runtime.dead_letters.count == 0
 
 
+class SlowLog(Log):
+    @on(Slow)
+    async def slow(self, msg: Slow) -> str:
+        await trio.sleep(msg.seconds)
+        return "done"
+
+
 async def test_a_newcomer_does_not_overtake_those_who_wait_for_room(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async with running(capacity=1) as runtime, trio.open_nursery() as nursery:
-        worker = runtime.spawn(Worker(), "worker")
-        nursery.start_soon(runtime.ask, worker, Slow(5))
-        await trio.testing.wait_all_tasks_blocked()
-        nursery.start_soon(runtime.tell, worker, Slow(1))
-        await trio.testing.wait_all_tasks_blocked()
-        cell = runtime.find("worker")
+    async with running(capacity=2) as runtime, trio.open_nursery() as nursery:
+        log = runtime.spawn(SlowLog(), "log")
+        cell = runtime.find("log")
         assert cell is not None
+        nursery.start_soon(runtime.ask, log, Slow(5))
+        await trio.testing.wait_all_tasks_blocked()
+        await runtime.tell(log, Note("first"))
+        nursery.start_soon(runtime.tell, log, Note("has waited"))
+        await trio.testing.wait_all_tasks_blocked()
         assert cell.mailbox.waiting == 1
-        cell.mailbox.release(1)
+        cell.mailbox.release(1)  # the one who waits is woken, and has not run yet
         with pytest.raises(Refused, match="full"):
-            runtime.tell_nowait(worker, Double(1))
+            runtime.tell_nowait(log, Note("cannot wait"))
+        await runtime.tell(log, Note("newcomer"))
         cell.mailbox.held += 1
+        assert await runtime.ask(log, Notes()) == ("first", "has waited", "newcomer")
 
 
 async def test_a_waiting_sender_that_is_cancelled_leaves_its_turn_to_the_next(

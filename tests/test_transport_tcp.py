@@ -12,12 +12,20 @@ from typing import Literal, TypeAlias
 
 import pytest
 import trio
-from conformance import lost, read
+from conformance import fill, lost, read, read_to_end
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from transports.addresses import TCPAddress, TransportAddress, parse_address
 from transports.base import send_all
-from transports.errors import AddressError, AddressInUse, ConnectFailed, ListenFailed, TransportError, in_words
+from transports.errors import (
+    AddressError,
+    AddressInUse,
+    ConnectFailed,
+    ConnectionLost,
+    ListenFailed,
+    TransportError,
+    in_words,
+)
 from transports.sockets import PAUSE, STAGGER, UNSENT, SocketListener
 from transports.streams import LINGER, SocketStream
 from transports.tcp import TcpTransport
@@ -452,6 +460,18 @@ def test_an_abort_ends_a_close_that_waits() -> None:
             dialer.abort()
         assert trio.current_time() == start
         await lost(acceptor)
+        acceptor.abort()
+
+    run(main)
+
+
+def test_an_abort_throws_away_what_the_kernel_holds() -> None:
+    async def main() -> None:
+        dialer, acceptor = await pair()
+        await fill(dialer)
+        dialer.abort()
+        with pytest.raises(ConnectionLost, match="reset by the peer"):
+            await read_to_end(acceptor)
         acceptor.abort()
 
     run(main)

@@ -42,11 +42,12 @@ class Errand(Struct, frozen=True, kw_only=True):
 
 
 class Receipt(Struct, frozen=True, kw_only=True):
-    """What became of the stream: what was told, what the drain had written at the end, how often it was cut."""
+    """What became of the stream: what was told, what the drain had written at the end."""
 
     messages: int
     size: int
-    cuts: int
+    reconnects: int = 0
+    """Cuts with data in flight after which the session was resumed."""
     received: int = 0
     received_size: int = 0
     error: str = ""

@@ -12,6 +12,9 @@ from actors.snapshots import ProxySnapshot
 
 _PAUSE = 0.002
 """Seconds between two looks at a link that is not up."""
+_SETTLED = 0.02
+"""Seconds for which a connection has been the only one, before it is cut: both sides dial after a cut, and for a
+moment there may be two. To cut one of two would end nothing."""
 
 
 class Severable(Protocol):
@@ -23,41 +26,44 @@ class Severable(Protocol):
 
 
 class Knife:
-    """Cuts a node's connections to its peers."""
+    """Cuts a node's connection to one peer, again and again."""
 
     def __init__(self, node: Severable) -> None:
         self._node = node
+        self._connections = -1
+        self._since = 0.0
 
     async def sever(self, peer: NodeID) -> bool:
-        """Cut the connection to the peer as soon as written messages are unacknowledged, and wait until it is resumed.
+        """Cut the connection to the peer as soon as messages are written and not acknowledged; returns at once then.
 
-        False, and nothing was cut, if everything had arrived before that: tell more, and try again. False too if
-        the session was resumed without anything in flight. The pause of the peer's backoff is cut short.
+        False, and nothing was cut, if there is nothing in flight: tell more, and try again.
         """
-        before = await self._in_flight(peer)
-        if before is None or not self._node.cut(peer):
-            return False
-        while True:
-            link = self.link(peer)
-            if link.connections > before.connections and link.state == "ready":
-                return link.reconnects > before.reconnects
+        return await self._in_flight(peer) and self._node.cut(peer)
+
+    async def hurry(self, peer: NodeID) -> None:
+        """After a cut: returns once the link is up again. The pauses of its backoff are cut short."""
+        while not self._is_settled(link := self._link(peer)):
             if link.state == "backoff":
                 self._node.dial_now(peer)
             await trio.sleep(_PAUSE)
 
-    async def _in_flight(self, peer: NodeID) -> ProxySnapshot | None:
+    async def _in_flight(self, peer: NodeID) -> bool:
+        """True at a moment when something is in flight on a settled link; False if everything has arrived."""
         while True:
-            link = self.link(peer)
-            if link.state == "ready" and link.retained:
-                return link
-            if link.ledger.in_flight == 0:
-                return None
-            # A look in every round of the scheduler: what is written is acknowledged within milliseconds.
-            if link.state == "ready":
-                await trio.lowlevel.checkpoint()
-            else:
+            link = self._link(peer)
+            if not self._is_settled(link):
                 await trio.sleep(_PAUSE)
+            elif link.retained:
+                return True
+            elif not link.ledger.in_flight:
+                return False
+            else:  # what is written is acknowledged within milliseconds: look in every round of the scheduler
+                await trio.lowlevel.checkpoint()
 
-    def link(self, peer: NodeID) -> ProxySnapshot:
-        """The proxy as it is now."""
+    def _is_settled(self, link: ProxySnapshot) -> bool:
+        if link.connections != self._connections:
+            self._connections, self._since = link.connections, trio.current_time()
+        return link.state == "ready" and trio.current_time() >= self._since + _SETTLED
+
+    def _link(self, peer: NodeID) -> ProxySnapshot:
         return next(proxy for proxy in self._node.proxies() if proxy.peer_id == str(peer))

@@ -83,12 +83,10 @@ def words_of(figures: PipeReport, cuts: int) -> list[str]:
     """The figures for people; `cuts` were asked for."""
     size = f"{figures.bytes / 1e6:.1f} MB in {figures.messages} messages, {figures.seconds:.1f} s"
     words = [f"{size}: all delivered" if figures.whole else f"{size}: {figures.hole}"]
-    if figures.cuts:
-        words.append(
-            f"{figures.cuts} cuts, {figures.reconnects} sessions resumed, {figures.resent} messages sent again"
-        )
-    if figures.cuts < cuts:
-        words.append(f"the stream was over before the other {cuts - figures.cuts} cuts could be made")
+    if figures.reconnects:
+        words.append(f"cut and resumed {figures.reconnects} times, {figures.resent} messages sent again")
+    if figures.reconnects < cuts:
+        words.append(f"the stream was over before the other {cuts - figures.reconnects} cuts could be made")
     return words
 
 

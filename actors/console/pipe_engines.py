@@ -87,17 +87,17 @@ class Source(Engine):
         msg.taken.set()
 
     async def port(self) -> None:
-        async with self.stream:
+        async with self.stream, trio.open_nursery() as nursery:
             line, already = await read_line(self.stream)
             errand = msgspec.json.decode(line, type=Errand)
             self.drain = EngineID(NodeID.parse(errand.to), DRAIN)
             cuts = errand.plan(self.now)
             intake = Intake(self.stream, LineChunker() if errand.lines else Chunker(), cuts, already)
             while pieces := await intake.take():
-                await self._pass_on(pieces, intake.taken - len(pieces), cuts)
+                await self._pass_on(pieces, intake.taken - len(pieces), cuts, nursery)
             await write_line(self.stream, await self._finish(cuts))
 
-    async def _pass_on(self, pieces: list[bytes], before: int, cuts: Cuts) -> None:
+    async def _pass_on(self, pieces: list[bytes], before: int, cuts: Cuts, nursery: trio.Nursery) -> None:
         """Tell the pieces, `before` them so many; cut where it is due."""
         run: list[bytes] = []
         for position, data in enumerate(pieces, before + 1):
@@ -107,7 +107,7 @@ class Source(Engine):
                 await self._hand_over(run)
                 run = []
             if due:
-                await self._sever(position, cuts)
+                await self._sever(position, cuts, nursery)
         await self._hand_over(run)
 
     async def _hand_over(self, run: list[bytes]) -> None:
@@ -116,16 +116,18 @@ class Source(Engine):
         self.post(Forward(tuple(run), taken))
         await taken.wait()
 
-    async def _sever(self, position: int, cuts: Cuts) -> None:
-        """Cut here, as often as is due, as long as something is in flight."""
+    async def _sever(self, position: int, cuts: Cuts, nursery: trio.Nursery) -> None:
+        """Cut here, as often as is due, as long as something is in flight; and go on while the link comes back."""
         await self._hand_over([])  # so that what was told is in the outbox
-        assert self.drain.node is not None  # noqa: S101 - for the type checker
-        while cuts.due(position, self.now) and await self.knife.sever(self.drain.node):
+        peer = self.drain.node
+        assert peer is not None  # noqa: S101 - for the type checker
+        while cuts.due(position, self.now) and await self.knife.sever(peer):
             cuts.made(position, self.now)
+            nursery.start_soon(self.knife.hurry, peer)
 
     async def _finish(self, cuts: Cuts) -> Receipt:
         await self._hand_over([])
-        told = Receipt(messages=self.messages, size=self.size, cuts=cuts.made_so_far)
+        told = Receipt(messages=self.messages, size=self.size, reconnects=cuts.made_so_far)
         try:
             end = await self.ask(self.drain, Finish(), expiry=LONG)
         except SendError as outcome:

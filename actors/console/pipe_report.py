@@ -34,10 +34,8 @@ class PipeReport(Struct, frozen=True, kw_only=True):
     resent: int
     duplicates_dropped: int
     seed: int
-    cuts: int
-    """How often the connection was severed with data in flight."""
     reconnects: int
-    """Sessions resumed with data in flight."""
+    """How often the session was resumed after its connection had been severed with data in flight."""
     seconds: float
     pids: Mapping[str, int]
     peak_mib: Mapping[str, float]
@@ -90,8 +88,7 @@ def make_report(
         resent=there.resent,
         duplicates_dropped=back.duplicates_dropped,
         seed=seed,
-        cuts=receipt.cuts,
-        reconnects=there.reconnects,
+        reconnects=receipt.reconnects,
         seconds=round(seconds, 3),
         pids=pids,
         peak_mib=peak_mib,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import trio
 
@@ -12,6 +13,7 @@ from actors.control.resolve import Known, find_node, split_address
 from actors.errors import ActorError
 from actors.identity import EngineID, NodeID
 
+_Answer: TypeAlias = tuple[tuple[int, int], str]
 _PATIENCE = 2.0
 """Seconds for a neighbour to say who it is. One that does not is no neighbour."""
 
@@ -39,8 +41,8 @@ class Nodes:
     def name(self, node: NodeID) -> str:
         """What to call it."""
         names = (known.name for known in self._known if known.id == str(node))
-        # A node calls a peer without a name by the beginning of its NodeID.
-        return next((name for name in names if not str(node).startswith(name)), node.short)
+        # A node calls a peer without a name by the beginning of its NodeID: that is no name.
+        return next((name for name in names if name not in ("", node.short)), node.short)
 
 
 class Neighbours:
@@ -48,24 +50,21 @@ class Neighbours:
 
     def __init__(self, own: Path) -> None:
         self._own = own
-        self._ids: dict[Path, tuple[tuple[int, int], str]] = {}
+        self._ids: dict[Path, _Answer] = {}
 
     async def sockets(self) -> dict[Known, Path]:
         """Name and NodeID of each, with its socket. Each is asked once: one that is restarted has a new socket."""
-        paths = [path for path in self._own.parent.glob("*.sock") if path != self._own]
-        ids = [(path, await self._id_of(path)) for path in paths]
-        self._ids = {path: self._ids[path] for path, id in ids if id}
-        return {Known(path.stem, id): path for path, id in ids if id}
+        found = {path: await self._asked(path) for path in self._own.parent.glob("*.sock") if path != self._own}
+        self._ids = {path: answer for path, answer in found.items() if answer}
+        return {Known(path.stem, id): path for path, (_, id) in self._ids.items()}
 
-    async def _id_of(self, path: Path) -> str:
-        """The NodeID as text; empty for a socket where nobody answers."""
+    async def _asked(self, path: Path) -> _Answer | None:
+        """Which socket it is, and the NodeID behind it; None where nobody answers."""
         try:
-            stamp = _stamp(path)
-            if path not in self._ids or self._ids[path][0] != stamp:
-                self._ids[path] = (stamp, await _ask_id(path))
-            return self._ids[path][1]
+            stamp, known = _stamp(path), self._ids.get(path)
+            return known if known and known[0] == stamp else (stamp, await _ask_id(path))
         except (ActorError, OSError, trio.TooSlowError):
-            return ""
+            return None
 
 
 def _stamp(path: Path) -> tuple[int, int]:

@@ -142,7 +142,7 @@ class Inlet:
         self.room = None
 
     def _grant(self) -> bool:
-        """Raise the limit towards a full window, in steps of at least half of it, and widen the window as it is used."""
+        """Raise the limit towards a full window, in steps of half of it at least; the window widens as it is used."""
         use = self.limit - self.carried + self.held
         use_size = self.limit_size - self.carried_size + self.held_size
         if use * 2 > self.window and use_size * 2 > self.window_size:

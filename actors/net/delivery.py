@@ -14,10 +14,11 @@ from msgspec import Raw, msgpack
 from actors.errors import ProtocolError
 from actors.identity import EngineID, NodeID
 from actors.net.credit import Inlet
+from actors.net.messages import Kind
 from actors.net.outbox import Outbox
 from actors.net.receive import Arrived, Receive
 from actors.net.wire import guarded
-from actors.runtime import Batch, Cell, Kind, Mailbox, Runtime
+from actors.runtime import Batch, Cell, Mailbox, Runtime
 
 _replies = msgpack.Decoder(list[tuple[int, int, Raw]]).decode
 
@@ -32,13 +33,20 @@ class Delivery:
     """Finds engines for one peer's messages and waiting slots for its answers."""
 
     def __init__(
-        self, runtime: Runtime, peer: NodeID, half: Half, outbox: Outbox, limit_changed: Callable[[NodeID], None]
+        self,
+        runtime: Runtime,
+        peer: NodeID,
+        half: Half,
+        outbox: Outbox,
+        limit_changed: Callable[[NodeID], None],
+        answering: Callable[[NodeID], Outbox | None],
     ) -> None:
         self.runtime = runtime
         self.peer = peer
         self.half = half
         self.outbox = outbox
         self.limit_changed = limit_changed
+        self._answering = answering
         self._doors: dict[str, _Door] = {}
 
     def find(self, name: str) -> _Door | None:
@@ -51,6 +59,15 @@ class Delivery:
         if door is None or door.cell is not cell:
             door = self._doors[name] = _Door(cell, self)
         return door
+
+    def answers(self) -> Outbox | None:
+        """Where answers go: to this proxy, or to the one that has taken its place; None if nobody waits for them."""
+        if self.outbox.closed:
+            outbox = self._answering(self.peer)
+            if outbox is None:
+                return None
+            self.outbox = outbox
+        return self.outbox
 
     def answer(self, body: memoryview, count: int) -> list[int]:
         """Give a run of answers to those who asked; the indices of those that came too late."""
@@ -82,7 +99,7 @@ class _Door:
 
     def deliver(self, run: Arrived) -> None:
         origin = self._origin_of(run.inlet)
-        if run.kind == Kind.ASK:
+        if run.kind is Kind.ASK:
             origin.asked(run)
         sender = self._senders.get(run.sender)
         if sender is None:
@@ -102,7 +119,11 @@ class _Door:
 
 
 class _Origin:
-    """What a mailbox tells of the messages of one session: that they left it, and what they are answered with."""
+    """What a mailbox tells of the messages of one session: that they left it, and what they are answered with.
+
+    Equal to another of the same session and mailbox: a proxy that came after the one which brought a question may
+    withdraw it.
+    """
 
     __slots__ = ("_deadlines", "_delivery", "inlet", "receive")
 
@@ -111,6 +132,12 @@ class _Origin:
         self.receive = receive
         self._delivery = delivery
         self._deadlines: dict[int, float] = {}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Origin) and other.inlet is self.inlet and other.receive is self.receive
+
+    def __hash__(self) -> int:
+        return hash((id(self.inlet), id(self.receive)))
 
     def asked(self, run: Arrived) -> None:
         """Remember until when these asks are worth answering: a reply inherits what is left (Q2)."""
@@ -130,7 +157,9 @@ class _Origin:
         """Collect the answer, if the session that asked still stands (S13)."""
         deadline = self._deadlines.pop(correlation, None)
         if deadline is not None and self._delivery.half.receive is self.receive:
-            self._delivery.outbox.reply(correlation, status, value, deadline)
+            outbox = self._delivery.answers()
+            if outbox is not None:
+                outbox.reply(correlation, status, value, deadline)
 
     def flush(self) -> None:
         """Send what was collected."""

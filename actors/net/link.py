@@ -42,6 +42,8 @@ ACK_EVERY = 256
 ACK_DELAY = 0.005
 """Seconds that an Ack may wait for something to ride on."""
 _MAX_BACKLOG = 1 << 20
+_PROTOCOL_ERROR = "protocol error"
+"""How a Bye begins whose sender could not take what we wrote (S14)."""
 
 
 class Owner(Protocol):
@@ -49,8 +51,11 @@ class Owner(Protocol):
 
     outbox: Outbox
 
-    def may_write(self, link: Link, now: float) -> bool:
+    def may_write(self, link: Link) -> bool:
         """Whether the link is the current one, and no promise forbids to write (C4, D2)."""
+
+    def writing(self, link: Link, now: float) -> None:
+        """Messages are written on it, here and now (D1)."""
 
     def on_resume(self, link: Link, record: Resume) -> None: ...
     def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None: ...
@@ -162,10 +167,11 @@ class Link:
             return
         transmit, receive = self.owner.outbox.transmit, self.receive
         now = self._clock.now()
-        while transmit.can_write and not self._out and self.owner.may_write(self, now):
+        while transmit.can_write and not self._out and self.owner.may_write(self):
             parts = transmit.write(now, receive.position)
             if parts is None:
                 break
+            self.owner.writing(self, now)
             self._owes_settled = False
             if receive.news or receive.refusals:
                 parts.insert(0, encode(receive.ack()))
@@ -245,7 +251,7 @@ class Link:
                 self.on_frame(frame, now)
         except (ProtocolError, FrameError) as error:
             self.owner.outbox.transmit.blame()
-            return self.close(f"protocol error: {error}")
+            return self.close(f"{_PROTOCOL_ERROR}: {error}")
         receive = self.receive
         if receive.news or receive.position - receive.acknowledged >= ACK_EVERY:
             self.acknowledge()
@@ -279,6 +285,8 @@ class Link:
             case Resume() as resume:
                 self._on_resume(resume)
             case Bye(reason):
+                if reason.startswith(_PROTOCOL_ERROR):
+                    self.owner.outbox.transmit.blame()
                 self.end(f"bye: {reason}")
             case None:
                 self.skipped += 1

@@ -18,14 +18,14 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.adverts import NodeAdvert
 from actors.net.backoff import BackoffCfg
 from actors.net.life import Life
-from actors.net.locality import is_local
 from actors.net.liveness import LivenessCfg
+from actors.net.locality import is_local
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.outbox import CAPACITY, Outbox
 from actors.net.peers import PeerRecord, Peers
 from actors.net.receive import Receive
+from actors.net.runs import Ledger, Run
 from actors.net.session import IDLE_AFTER, Session
-from actors.net.transmit import Ledger, Run
 from actors.runtime import Runtime
 
 Record: TypeAlias = PeerRecord[Receive]
@@ -85,12 +85,18 @@ class Network:
         """Of this node's own advert; 0 if it has none."""
         return self.advert.version if self.advert else 0
 
-    def keep(self, advert: NodeAdvert, learned_from: str | None) -> None:
-        """Remember another node's advert, unless a newer one is known."""
-        if advert.id != self.key.id:
-            record = self.peers.open(advert.id)
-            if record.advert is None or record.advert.version < advert.version:
-                record.advert, record.learned_from = advert, learned_from
+    def keep(self, advert: NodeAdvert, learned_from: str | None) -> bool:
+        """Remember another node's advert, unless a newer one is known. Whether its addresses are news."""
+        if advert.id == self.key.id:
+            return False
+        record = self.peers.open(advert.id)
+        if record.advert is None or record.advert.version < advert.version:
+            record.advert, record.learned_from = advert, learned_from
+            return True
+        if learned_from is None and record.learned_from is not None and record.advert == advert:
+            record.learned_from = None  # now from a friend: its local addresses count, too (A4)
+            return True
+        return False
 
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
@@ -131,6 +137,8 @@ class Entry:
         self.life = Life(permanent=bool(record.holders))
         self.address: str | None = None
         """The URL that the current connection goes over."""
+        self.wanted = False
+        """Whether somebody asked for a connection before there was a proxy to ask."""
 
     @property
     def peer(self) -> NodeID:
@@ -179,6 +187,20 @@ class Table:
         record.proxied = True
         self.announce(peer)
         return entry
+
+    def answering(self, peer: NodeID) -> Outbox | None:
+        """Where answers to a node's questions go; None if it does not wait for them any more.
+
+        A node that holds its link for permanent waits for them over any number of connections, ours may be
+        ephemeral and gone.
+        """
+        entry = self._entries.get(peer)
+        if entry is None:
+            record = self._network.peers.find(peer)
+            if record is None or not record.waits or self.stopping:
+                return None
+            entry = self.open(peer)
+        return entry.outbox
 
     def leave(self, entry: Entry) -> None:
         """The proxy ends: from now on this node has none, or another (C10). Idempotent."""

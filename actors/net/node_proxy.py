@@ -117,7 +117,7 @@ class NodeProxy(Engine):
         """The proxy for an entry of the Router's table."""
         backoff = Backoff(network.cfg.backoff)
         table, record, outbox = network.table, entry.record, entry.outbox
-        delivery = Delivery(network.runtime, entry.peer, record, outbox, table.limit_changed)
+        delivery = Delivery(network.runtime, entry.peer, record, outbox, table.limit_changed, table.answering)
         session = Session(
             entry.peer,
             outbox,
@@ -148,6 +148,8 @@ class NodeProxy(Engine):
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
             self._step(Event.SEND, "first message")
+        elif self.entry.wanted:
+            self._step(Event.DIAL_NOW, "dial now")
         else:
             self.set_timer(EstablishDue(), after=self.network.cfg.handshake_timeout)
 
@@ -215,11 +217,13 @@ class NodeProxy(Engine):
             liveness=self.network.cfg.liveness,
         )
         record.ends += 1
+        record.waits = msg.permanent
         record.counters.proven += 1
         epoch = self.entry.outbox.transmit.epoch
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
         self.state.backoff.proven(self.now)
         self.cancel_timer(EstablishDue())
+        msg.taken(link)
         self._step(Event.PROVEN, "accepted" if msg.greet else "dialed")
         self._offer_advert(link, msg.advert_yours)
         return link
@@ -266,7 +270,7 @@ class NodeProxy(Engine):
 
     @on(AdvertCame)
     async def advert_came(self, msg: AdvertCame) -> None:
-        """An advert goes to the Router, its verdict back to the peer; a verdict on ours may tell of a lost state (A3)."""
+        """An advert goes to the Router, its verdict to the peer; a verdict on ours may tell of a lost state (A3)."""
         match msg.record:
             case Advert(data):
                 host = msg.link.stream.source
@@ -330,7 +334,7 @@ class NodeProxy(Engine):
         self.orders.send.send_nowait(self._schedule())
 
     def _schedule(self) -> Schedule:
-        """spec: "It performs transport selection". `selection` decides, over the addresses that the peer's advert has."""
+        """spec: "It performs transport selection". `selection` decides, over the addresses of the peer's advert."""
         record, network = self.entry.record, self.network
         offers = []
         for weighted in record.advert.addresses if record.advert else ():
@@ -378,8 +382,10 @@ class NodeProxy(Engine):
         self.session.close("closing")
 
     def _hand_over(self) -> None:
-        outbox, table = self.entry.outbox, self.network.table
-        outbox.hand_on(lambda sender, target: table.outlet(self.entry.peer).lane(sender, target))
+        outbox, table, peer = self.entry.outbox, self.network.table, self.entry.peer
+        if table.stopping:
+            return self._settle_stopped()
+        outbox.hand_on(lambda sender, target: (table.find(peer) or table.open(peer)).outbox.lane(sender, target))
         self._fail_asks("connection_lost")
 
     def _settle_written(self) -> None:
@@ -504,7 +510,8 @@ class NodeProxy(Engine):
         record, url = self.entry.record, str(attempt.address)
         with trio.move_on_at(start + attempt.delay):
             await before.wait()
-        await trio.sleep_until(record.history.free_at(self.now))
+        while (free_at := record.history.free_at(self.now)) > self.now:  # noqa: ASYNC110 - another dial may take it
+            await trio.sleep_until(free_at)
         record.history.dialed(self.now)
         record.ends += 1
         connection: EngineID | None = None

@@ -26,7 +26,8 @@ from trio.lowlevel import ParkingLot, checkpoint
 from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, Kind
-from actors.net.transmit import FLAT, Lane, Run, Target, Transmit, expires_at
+from actors.net.runs import FLAT, Lane, Run, Target
+from actors.net.transmit import Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
 
 CAPACITY = 8 << 20
@@ -235,7 +236,8 @@ class Outbox:
         share = max(1, pace.slice // pace.opens) * (FLAT + 128)
         grant = max(min(share, free), FLAT + need)
         self.reserved += grant
-        run = Run(port, Kind.TELL, self.clock.now() + expiry, items := [])
+        items: list[bytes] = []
+        run = Run(port, Kind.TELL, self.clock.now() + expiry, items)
         port.open, port.grant, port.left = run, grant, grant
         port.expiry, port.append = expiry, items.append
         self._open[run] = None
@@ -352,7 +354,6 @@ class Outbox:
     def _watch(self, deadline: float) -> None:
         if deadline < self._earliest:
             self._set_alarm(expires_at(deadline))
-
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:

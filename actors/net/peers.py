@@ -87,6 +87,7 @@ class PeerRecord(Generic[R]):
         "own_advert_version",
         "proxied",
         "receive",
+        "waits",
     )
 
     def __init__(self, node: NodeID, *, dials: int = 0) -> None:
@@ -110,6 +111,8 @@ class PeerRecord(Generic[R]):
         """Our dials that are under way, and proven ends; no claim of a stranger (H8)."""
         self.proxied = False
         """Whether a proxy for it is in the Router's table."""
+        self.waits = False
+        """Whether its end of the link is permanent, as far as it has said: then it waits for answers (Q3)."""
         self._dials = dials
 
     def next_dial(self) -> int:

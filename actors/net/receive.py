@@ -143,7 +143,13 @@ class Receive:
             self.news = True
 
     def take(
-        self, record: Messages, payload: memoryview, lanes: dict[int, tuple[str, str]], now: float, find: Find, answer: Answer
+        self,
+        record: Messages,
+        payload: memoryview,
+        lanes: dict[int, tuple[str, str]],
+        now: float,
+        find: Find,
+        answer: Answer,
     ) -> None:
         """All runs of a Messages frame; `lanes` is the connection's table of declared lanes.
 

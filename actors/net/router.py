@@ -1,4 +1,4 @@
-"""Router: spawns one Node Proxy for each remote node, and keeps what outlives them: adverts, permanence, receive halves.
+"""Router: spawns one Node Proxy for each remote node, keeps what outlives them: adverts, permanence, receive halves.
 
 spec: "the first message to a node goes engine -> Router -> Node Proxy, later ones engine -> Node Proxy directly".
 """
@@ -20,6 +20,7 @@ from actors.net.peers import PeersFull
 from actors.net.vocabulary import (
     Admit,
     AdvertChanged,
+    AdvertLearned,
     ConnectedNodes,
     DialNow,
     GetNodeAdvert,
@@ -76,6 +77,7 @@ class Router(Engine):
         self.network.table.outlet(msg.node)
         entry = self.network.table.find(msg.node)
         assert entry is not None
+        entry.wanted = True
         self._tell_proxy(msg.node, DialNow())
         return entry.life.phase.value
 
@@ -121,6 +123,11 @@ class Router(Engine):
         record = self.network.peers.find(node)
         return record.advert if record else None
 
+    @on(AdvertLearned)
+    def advert_learned(self, msg: AdvertLearned) -> None:
+        """The node itself has been told of new addresses."""
+        self._tell_proxy(msg.node, AdvertChanged())
+
     @on(GetNodeAdvert)
     def get_advert(self, msg: GetNodeAdvert) -> NodeAdvert | None:
         """The newest known."""
@@ -129,15 +136,13 @@ class Router(Engine):
     # -- the end ----------------------------------------------------------------------------------------
 
     @on(StopNetwork)
-    async def stop_network(self, _: StopNetwork) -> None:
-        """Let every proxy drain (D5), and wait until they are gone."""
-        table, runtime = self.network.table, self.network.runtime
-        table.stopping = True
-        cells = [cell for entry in table if (cell := runtime.find(str(entry.peer))) is not None]
-        for cell in cells:
-            await self.send(cell.id, StopProxy())
-        for cell in cells:
-            await cell.gone.wait()
+    def stop_network(self, _: StopNetwork) -> tuple[EngineID, ...]:
+        """Let every proxy drain (D5). Nobody waits for that here: a proxy that drains may have to ask the Router."""
+        self.network.table.stopping = True
+        proxies = tuple(_engine(entry) for entry in self.network.table)
+        for proxy in proxies:
+            self.tell(proxy, StopProxy())
+        return proxies
 
 
 def _engine(entry: Entry) -> EngineID:

@@ -13,8 +13,8 @@ from urllib.parse import urlsplit
 from msgspec import Struct
 
 from actors.errors import ConfigError
-from actors.net.locality import is_local
 from actors.net.history import DialHistory, Record
+from actors.net.locality import is_local
 
 INSIDE = frozenset({"memory"})
 """Never leaves the process: neither secure nor plain, for nobody is on the way."""

@@ -85,7 +85,7 @@ class Session:
         self.current: Link | None = None
         self.connections = 0
         self.reconnects = 0
-        """Connections that took over messages which were written and not acknowledged."""
+        """Connections that took over while messages were written and not acknowledged."""
         self.changes: Changes = _Deaf()
         """Who hears of what happens here: the proxy, once it runs."""
         self._clock = clock
@@ -123,24 +123,27 @@ class Session:
 
     # -- what links report ------------------------------------------------------------------------------
 
-    def may_write(self, link: Link, now: float) -> bool:
+    def may_write(self, link: Link) -> bool:
         """Only on the current connection (C4), and not against a promise (D2)."""
-        if link is not self.current or not link.closing.sending():
-            return False
+        return link is self.current and link.closing.may_write
+
+    def writing(self, link: Link, now: float) -> None:
+        """Only what is written cancels a question (D1): one that is merely accepted may still expire unwritten."""
+        link.closing.sending()
         self._active = now
-        return True
 
     def on_resume(self, link: Link, record: Resume) -> None:
         """The peer says where it stands: settle that, then see which connection is the best (S6, C4)."""
         transmit = self.outbox.transmit
         if not transmit.known(record.record, record.position):
             return self._session_lost(link)
+        in_flight = transmit.unacknowledged > 0
         if transmit.acknowledge(record.position, record.refusals, record.credit):
             self._touch()
         transmit.resume((record.first_count, record.first_size))
         self.outbox.settled()
         self.changes.resumed(link)
-        self._choose()
+        self._choose(in_flight)
 
     def _session_lost(self, link: Link) -> None:
         """The peer no longer knows this session: begin another, over a new connection (S2, S12)."""
@@ -195,15 +198,15 @@ class Session:
 
     # -- which one --------------------------------------------------------------------------------------
 
-    def _choose(self) -> None:
+    def _choose(self, in_flight: bool = False) -> None:
         """Write on the best resumed end from here on, and close every end that is worse (C4, C5)."""
         resumed = {link.contender: link for link in self.links if link.resumed}
         best = current(resumed)
         if best is None:
             return
         if resumed[best] is not self.current:
+            self.reconnects += in_flight and self.current is None
             self.current = self.outbox.current = resumed[best]
-            self.reconnects += bool(self.outbox.transmit.unacknowledged)
             self.outbox.transmit.rewind()
         for link in [link for link in self.links if beats(best, link.contender)]:
             link.close("superseded")
@@ -245,7 +248,9 @@ class Session:
         quiet_until = self._active + self._idle_after
         if now >= quiet_until and self.idle and self.current.closing.idle():
             self.current.write(encode(Idle()))
-        self._idle_alarm = self._clock.call_at(quiet_until if quiet_until > now else now + self._idle_after, self._look_idle)
+        self._idle_alarm = self._clock.call_at(
+            quiet_until if quiet_until > now else now + self._idle_after, self._look_idle
+        )
 
     # -- the end ----------------------------------------------------------------------------------------
 

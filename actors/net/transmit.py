@@ -13,17 +13,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil, inf
-from typing import Protocol
 
 from msgspec import msgpack
 
-from actors.errors import DELIVERED, Delivered, Expired, Lost, Outcome, ProtocolError, Refused, SendError
+from actors.errors import DELIVERED, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
+from actors.net.runs import FLAT, Lane, Ledger, Run, Target
 from actors.net.wire import encode_messages
 
-FLAT = 2048
-"""What a message weighs beside its bytes: one counter bounds both count and bytes."""
 FRAME_BYTES = 64 << 10
 """Payload at which a frame is full. A larger message has a frame of its own."""
 _HEAD_BYTES = 24 << 10
@@ -36,123 +34,8 @@ _POISON = 3
 _encode = msgpack.Encoder().encode
 
 
-class Waiter(Protocol):
-    """Somebody who waits for the outcome of one message (`send`) or for its answer (`ask`)."""
-
-    written: bool
-
-    def give(self, value: object) -> object: ...
-    def fail(self, outcome: SendError) -> object: ...
-
-
-class Ledger:
-    """P1 as numbers: accepted = delivered + sent + expired + lost + refused + what is still in flight."""
-
-    __slots__ = ("accepted", "delivered", "expired", "lost", "refused", "sent")
-
-    def __init__(self) -> None:
-        self.accepted = self.delivered = self.sent = self.expired = self.lost = self.refused = 0
-
-    def note(self, outcome: Outcome, count: int) -> None:
-        """So many messages ended so."""
-        match outcome:
-            case Delivered():
-                self.delivered += count
-            case Expired():
-                self.expired += count
-            case Lost():
-                self.lost += count
-            case _:
-                self.refused += count
-
-    def add(self, other: Ledger) -> None:
-        """Take over the figures of a proxy that has ended."""
-        for field in self.__slots__:
-            setattr(self, field, getattr(self, field) + getattr(other, field))
-
-
-class Target:
-    """An engine at the other node: the credit it gave (K1), what of it was used, what of it waits."""
-
-    __slots__ = ("blocked", "limit_count", "limit_size", "name", "unacknowledged", "used_count", "used_size", "wanted", "weight")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.limit_count = self.limit_size = 0
-        self.used_count = self.used_size = 0
-        self.unacknowledged = 0
-        self.weight = 0
-        self.wanted = False
-        self.blocked: list[Lane] = []
-
-
-class Lane:
-    """From one engine here to one there: a queue of its own, so that a slow engine holds up nobody else (S4)."""
-
-    __slots__ = ("number", "queue", "ready", "record", "sender", "target")
-
-    def __init__(self, number: int, sender: str, target: Target) -> None:
-        self.number = number
-        self.record = LaneRecord(number, sender, target.name)
-        self.sender = sender
-        self.target = target
-        self.queue: deque[Run] = deque()
-        self.ready = False
-
-
-class Run:
-    """Consecutive messages of one lane, kind and deadline.
-
-    `items` are encoded. Once the messages have their outcome but their numbers must still be filled (S8),
-    `items` is None and `sizes` remembers what they weighed. `number` is the first one's, 0 before the first write.
-    """
-
-    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "size", "sizes", "waiters")
-
-    def __init__(
-        self, lane: Lane, kind: Kind, deadline: float, items: list[bytes], waiters: list[Waiter] | None = None
-    ) -> None:
-        self.lane = lane
-        self.kind = kind
-        self.deadline = deadline
-        self.items: list[bytes] | None = items
-        self.sizes: list[int] = []
-        self.waiters = waiters
-        self.number = 0
-        self.count = len(items)
-        self.size = 0
-
-    def seal(self) -> None:
-        """No item comes any more: count and weigh what there is."""
-        assert self.items is not None
-        self.count = len(self.items)
-        self.size = sum(map(len, self.items))
-
-    def take(self, count: int) -> Run:
-        """Cut off the first `count` messages as a run of their own."""
-        head = Run(self.lane, self.kind, self.deadline, [])
-        head.count, head.number = count, self.number
-        if self.items is None:
-            head.items = None
-            head.sizes, self.sizes = self.sizes[:count], self.sizes[count:]
-        else:
-            head.items, self.items = self.items[:count], self.items[count:]
-            head.size = sum(map(len, head.items))
-        if self.waiters is not None:
-            head.waiters, self.waiters = self.waiters[:count], self.waiters[count:]
-        self.count -= count
-        self.size -= head.size
-        self.number += count if self.number else 0
-        return head
-
-    @property
-    def weight(self) -> int:
-        """What it takes of the outbox; nothing once its messages have their outcome."""
-        return 0 if self.items is None else self.size + self.count * FLAT
-
-
 class Transmit:
-    """One direction of a session, at its sender. `report(run, outcome)` hears of messages nobody waits for that failed."""
+    """One direction of a session, at its sender. `report(run, outcome)` hears of failed messages nobody waits for."""
 
     def __init__(self, epoch: int, report: Callable[[Run, SendError], None]) -> None:
         self.epoch = epoch
@@ -410,7 +293,7 @@ class Transmit:
 
         Raises ProtocolError for numbers that were never written (S12).
         """
-        if upto >= self._next or any([refusal.number > upto for refusal in refusals]):
+        if upto >= self._next or refusals and any(refusal.number > upto for refusal in refusals):
             raise ProtocolError(f"acknowledges {upto}, but only {self._next - 1} were written")
         refused = _since(refusals, self._acknowledged) if refusals else _NONE
         retained = self.retained
@@ -433,14 +316,15 @@ class Transmit:
         return moved
 
     def known(self, record: int, position: int) -> bool:
-        """Whether a Resume fits what this half remembers (S12); else the session is lost (S2).
+        """Whether a Resume is of the record that this half has written to (S12); else the session is lost (S2).
 
         The position alone does not tell: a peer that has forgotten the session before anything of it was
-        acknowledged says 0, as a new one does, and would take what it had taken a second time.
+        acknowledged says 0, as a new one does, and would take what it had taken a second time. Nor does a position
+        behind what is acknowledged: it is an old word, overtaken by an Ack on another connection.
         """
         if self._record is None:
             self._record = record
-        return record == self._record and self._acknowledged <= position < self._next
+        return record == self._record and position < self._next
 
     def _acknowledged_run(self, run: Run, refused: dict[int, str]) -> None:
         if run.items is None:
@@ -579,7 +463,7 @@ class Transmit:
             elif run.kind is Kind.TELL:
                 waiter.give(None)
 
-    def _bury(self, run: Run, outcome: SendError) -> None:
+    def _bury(self, run: Run, outcome: Failure) -> None:
         """The messages end so, their numbers remain."""
         if run.items is not None:
             count, sizes = run.count, list(map(len, run.items))
@@ -638,6 +522,6 @@ def _array(count: int) -> bytes:
     return bytes((0x90 | count,)) if count < 16 else b"\xdc" + count.to_bytes(2, "big")
 
 
-def _refusal(reason: str) -> SendError:
+def _refusal(reason: str) -> Failure:
     """What a receiver's reason is to the sender. An expiry there happened before any mailbox."""
     return Expired(maybe_sent=False) if reason == "expired" else Refused(reason)

@@ -36,32 +36,42 @@ from transports.frames import FrameBuffer
 
 
 class Handoff:
-    """From the handler that dials to the port that runs the link: the link, or None when there is none."""
+    """The link for the port to run; None once it is known that there will be none.
+
+    The proxy gives it in the very step that takes the connection into the session. From then on the connection is
+    the session's to close (C5), also if the race it was dialed for is decided by another one in this moment (C7).
+    """
 
     def __init__(self) -> None:
-        self.send, self.receive = trio.open_memory_channel[Link | None](1)
+        self.link: Link | None = None
+        self.known = trio.Event()
+
+    def give(self, link: Link | None) -> None:
+        """The first word counts."""
+        if not self.known.is_set():
+            self.link = link
+            self.known.set()
 
 
 class TransportConnection(Engine):
-    """Accepted (`stream` is given), or to be dialed by one `Connect`."""
+    """One that was accepted, or one to be dialed by one `Connect`."""
 
     network: Network
     transport: Transport
-    stream: Stream | None
+    accepted: Stream | None
     handoff: Handoff
+    stream: Stream | None = None
 
     # -- as the dialer ----------------------------------------------------------------------------------
 
     @on(Connect)
     async def connect(self, msg: Connect) -> Dialed | DialFailed:
         """Dial, prove, attach. Whatever goes wrong is the answer; the connection is closed then."""
-        link: Link | None = None
         try:
             stream = await self.transport.dial(msg.address)
             self.stream = stream
             with trio.fail_after(self.network.cfg.handshake_timeout):
-                link, rtt = await self._prove(stream, msg)
-            return Dialed(rtt)
+                return Dialed(await self._prove(stream, msg))
         except trio.TooSlowError:
             return DialFailed("no answer to the handshake in time")
         except HandshakeFailed as failed:
@@ -71,9 +81,10 @@ class TransportConnection(Engine):
         except SendError as error:
             return DialFailed(f"the proxy is gone: {error}")
         finally:
-            self.handoff.send.send_nowait(link)
+            self.handoff.give(None)
 
-    async def _prove(self, stream: Stream, msg: Connect) -> tuple[Link, float]:
+    async def _prove(self, stream: Stream, msg: Connect) -> float:
+        """Seconds of a round trip."""
         network = self.network
         began = self.now
         frames = FrameBuffer(MAX_FRAME_UNPROVEN)
@@ -104,25 +115,27 @@ class TransportConnection(Engine):
                 Contender(network.key.id, dialer.connection, msg.accepted),
                 dialer.peer_incarnation,
                 accepted.epoch,
+                accepted.permanent,
                 msg.epoch,
                 None,
                 dialer.max_frame,
                 ok.advert_yours,
                 rtt,
                 began + network.cfg.handshake_timeout,
+                self.handoff.give,
             ),
         )
         if isinstance(link, TurnedAway):
             raise HandshakeFailed(link.reason)
-        return link, rtt
+        return rtt
 
     # -- as the acceptor --------------------------------------------------------------------------------
 
-    async def _accept(self, stream: Stream) -> Link | None:
-        """The link, or None when nobody proved to be anybody. What was wrong is an event."""
+    async def _accept(self, stream: Stream) -> None:
+        """Let somebody prove who it is. What was wrong is an event."""
         try:
             with trio.fail_after(self.network.cfg.handshake_timeout):
-                return await self._be_proven(stream)
+                await self._be_proven(stream)
         except trio.TooSlowError:
             self._report(stream, "no handshake in time")
         except HandshakeFailed as failed:
@@ -131,9 +144,10 @@ class TransportConnection(Engine):
             self._report(stream, str(error))
         except (ConnectionLost, SendError):
             pass
-        return None
+        finally:
+            self.handoff.give(None)
 
-    async def _be_proven(self, stream: Stream) -> Link | None:
+    async def _be_proven(self, stream: Stream) -> None:
         network = self.network
         began = self.now
         frames = FrameBuffer(MAX_FRAME_UNPROVEN)
@@ -150,14 +164,12 @@ class TransportConnection(Engine):
         asked = self.now
         await send_all(stream, reply)
         if not goes_on:
-            return None
+            return
         proven = acceptor.proof(await receive_frame(stream, frames))
         frames.limit = proven.max_frame
         link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
         if isinstance(link, TurnedAway):
             await send_all(stream, acceptor.refuse(link.reason, link.retry_after, link.newest))
-            return None
-        return link
 
     async def _join(
         self, stream: Stream, frames: FrameBuffer, acceptor: Acceptor, proven: Proven, rtt: float, began: float
@@ -173,12 +185,14 @@ class TransportConnection(Engine):
                 Contender(proven.peer, proven.connection, proven.accepted),
                 proven.incarnation,
                 proven.epoch,
+                proven.permanent,
                 None,
                 lambda epoch, permanent: acceptor.accept(epoch=epoch, permanent=permanent),
                 proven.max_frame,
                 proven.advert_yours,
                 rtt,
                 began + self.network.cfg.handshake_timeout,
+                self.handoff.give,
             )
             try:
                 return await self.ask(proxy, attach)
@@ -197,34 +211,29 @@ class TransportConnection(Engine):
 
     async def port(self) -> None:
         """The connection itself. It is closed when this ends, however it ends."""
-        link: Link | None = None
         try:
-            if self.stream is None:
-                link = await self._dialed()
+            if self.accepted is None:
+                with trio.move_on_after(2 * self.network.cfg.attempt_timeout):  # if nobody asks it to connect
+                    await self.handoff.known.wait()
             else:
+                self.stream = self.accepted
                 try:
-                    link = await self._accept(self.stream)
+                    await self._accept(self.accepted)
                 finally:
                     self._settle()
-            if link is not None:
-                await link.run()
+            if self.handoff.link is not None:
+                await self.handoff.link.run()
         finally:
-            await self._close(link)
-
-    async def _dialed(self) -> Link | None:
-        """What `connect` makes of it; nothing, if nobody asks it to connect."""
-        with trio.move_on_after(2 * self.network.cfg.attempt_timeout):
-            return await self.handoff.receive.receive()
-        return None
+            await self._close()
 
     def _settle(self) -> None:
         protocol = transport_engine(self.transport.scheme)
         self.network.runtime.tell_nowait(protocol, Settling(EngineID(None, self.id.name)))
 
-    async def _close(self, link: Link | None) -> None:
+    async def _close(self) -> None:
         if self.stream is None:
             return
-        if link is not None:
-            link.end("cancelled")
+        if self.handoff.link is not None:
+            self.handoff.link.end("cancelled")
         with trio.CancelScope(shield=True):
             await self.stream.aclose()

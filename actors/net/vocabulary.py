@@ -77,14 +77,20 @@ class OfferAdvert(Local[AdvertReply]):
     learned_from: str | None
 
 
+class AdvertLearned(Local[None]):
+    """This node's user has told it a newer advert; it is kept already."""
+
+    node: NodeID
+
+
 class Admit(Local[EngineID | TurnedAway]):
     """A node has proved itself on a connection that it opened: to which proxy does it belong (C10)?"""
 
     proven: Proven
 
 
-class StopNetwork(Local[None]):
-    """The node is stopping: every proxy drains (D5). Answered when all have ended."""
+class StopNetwork(Local[tuple[EngineID, ...]]):
+    """The node is stopping: every proxy drains (D5), and ends. The answer tells which there are."""
 
 
 # -- to a Node Proxy --------------------------------------------------------------------------------------
@@ -128,6 +134,8 @@ class Attach(Local[Link | TurnedAway]):
     """Of the peer."""
     epoch: int
     """Of the peer's transmit half."""
+    permanent: bool
+    """Whether the peer's end is."""
     proved_epoch: int | None
     """The epoch that we proved as the dialer; None as the acceptor."""
     greet: Callable[[int, bool], bytes] | None
@@ -138,6 +146,8 @@ class Attach(Local[Link | TurnedAway]):
     rtt: float
     deadline: float
     """When the peer's Resume must have come (H9)."""
+    taken: Callable[[Link], None]
+    """Called with the link at once: whoever waits for the answer may be cancelled before it comes."""
 
 
 # what a proxy and its session, links and attempts say to itself

@@ -259,7 +259,7 @@ class Loop:
                 self._asked_scope.cancel()
             return
         self._mailbox.withdraw(origin, correlation)
-        if self._batch is not None and self._batch.origin is origin and self._batch.kind == _ASK:
+        if self._batch is not None and self._batch.origin == origin and self._batch.kind == _ASK:
             strike(self._batch, correlation)
 
     # -- the end -----------------------------------------------------------------------------------------

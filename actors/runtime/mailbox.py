@@ -218,7 +218,7 @@ class Mailbox:
     def withdraw(self, origin: Origin, correlation: int) -> None:
         """Another node's ask is cancelled: if it waits here it will not be handled (PROTOCOL-RULES Q1)."""
         for batch in self._queue:
-            if batch.origin is origin and batch.kind == Kind.ASK:
+            if batch.origin == origin and batch.kind == Kind.ASK:
                 strike(batch, correlation)
 
     def close(self) -> list[Batch]:

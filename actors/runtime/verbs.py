@@ -234,7 +234,6 @@ class Verbs:
                 raise Expired(maybe_sent=False)
         finally:
             box.waiting -= 1
-            box.wake_senders()
             if waiter is not None:
                 self._runtime.waits.remove(waiter, target)
 
