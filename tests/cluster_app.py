@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import time
+import threading
 from typing import TYPE_CHECKING
 
 import trio
@@ -74,7 +74,7 @@ class Counter(Engine):
 
     @on(Hang)
     def hang(self, _: Hang) -> None:
-        time.sleep(3600)
+        threading.Event().wait()  # on purpose: it keeps the whole process from doing anything else
 
 
 def setup(node: Node) -> None:

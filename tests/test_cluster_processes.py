@@ -15,13 +15,14 @@ import pytest
 import trio
 from cluster_app import Add, Cancelled, Fail, Hang, Relay, Wait
 
-from actors.cluster import open_cluster, stop_nodes
+from actors.cluster import Plan, open_cluster, start_cluster, stop_nodes
 from actors.cluster.endings import wait_ended
-from actors.control.failures import NodeConfigError
+from actors.control.failures import ControlError, NodeConfigError
 from actors.control.sockets import NodeSocket, clusters, is_alive, serving_process
 from actors.errors import ConfigError, Crashed, Expired, Lost
 from actors.events import EngineCrashed
 from actors.identity import EngineID
+from actors.messages import Started
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +94,8 @@ async def test_outcomes_and_events_come_through() -> None:
                     break
         with pytest.raises(Expired):
             await a.ask(counter, Wait(), expiry=0.05)
+        with pytest.raises(ControlError, match="Started is a local message"):
+            await a.tell(counter, Started())
 
 
 async def test_a_cancelled_ask_cancels_its_handler_in_the_other_process() -> None:
@@ -139,6 +142,13 @@ async def test_an_app_that_does_not_work_is_told_in_the_parent_and_nothing_stays
     assert leftovers(runtime_directory) == []
     if app == "cluster_app:broken":
         assert f"({HERE / 'cluster_app.py'}, line " in str(error.value)
+
+
+async def test_a_name_that_no_node_can_have_is_refused_before_anything_starts(runtime_directory: Path) -> None:
+    with pytest.raises(ConfigError, match="'b/c' cannot name a node"):
+        async with open_cluster(2, processes=True, names=["a", "b/c"]):
+            pytest.fail("it has begun")
+    assert leftovers(runtime_directory) == []
 
 
 async def test_a_cluster_is_not_started_twice() -> None:
@@ -214,8 +224,7 @@ def test_the_processes_end_with_the_one_that_started_them(signum: signal.Signals
 
 STARTER = """
 import trio
-from actors.cluster import start_cluster
-from actors.cluster.processes import Plan
+from actors.cluster import Plan, start_cluster
 async def main():
     plan = Plan(names=("a", "b"), app="cluster_app:setup", permanent=True)
     print(*[node.name for node in await start_cluster(plan, "demo")])
@@ -230,6 +239,13 @@ def detached() -> Iterator[tuple[NodeSocket, ...]]:
     nodes = clusters()["demo"]
     yield nodes
     trio.run(partial(stop_nodes, nodes, grace=0.1))
+
+
+async def test_a_detached_cluster_that_cannot_start_leaves_nothing(runtime_directory: Path) -> None:
+    async with in_time():
+        with pytest.raises(NodeConfigError, match="setup raised ValueError"):
+            await start_cluster(Plan(names=("a", "b"), app="cluster_app:broken"), "demo")
+    assert leftovers(runtime_directory) == []
 
 
 async def test_a_detached_cluster_is_found_again_and_stopped(

@@ -229,6 +229,7 @@ async def test_engines_have_lanes_of_their_own_and_use_them_for_collected_tells(
         assert port.name == ("forwarder", "far")
         assert [msgpack.decode(data)[1] for data in port.got] == ["0", "0", "0", *map(str, range(10)), *"00000"]
         assert runtime.statistics().crashes == 0
+        assert port.slow == 2  # a run has room for eleven
         assert len(cell_of(runtime, "forwarder").verbs.ports) == 1
 
 
@@ -311,6 +312,7 @@ async def test_an_answer_finds_the_one_who_asked(autojump_clock: trio.testing.Mo
             4: "refused (bad_reply): the answer is not what Far is answered with",
         }
         assert asks.late == runtime.statistics().late == 2
+        assert len(runtime.clock) == 0
         assert repr(asks) == "<Asks: 0 wait, 2 came late>"
 
 

@@ -121,6 +121,44 @@ def test_the_end_and_a_reset_travel_like_bytes() -> None:
     run(main)
 
 
+class Heavy(Pipe):
+    """The more bytes, the longer they travel; the end has no weight."""
+
+    def delay(self, size: int) -> float:
+        return float(size)
+
+
+class HeavyNetwork(MemoryNetwork):
+    def make_pipe(self, sender: str, receiver: str) -> Pipe:
+        return Heavy(self.delay)
+
+
+def test_nothing_overtakes_what_was_sent_before() -> None:
+    async def main() -> None:
+        dialer, acceptor = await pair(HeavyNetwork())
+        await fill(acceptor)
+        dialer.send_nowait(b"slow" * 2)
+        dialer.send_nowait(b"fast")
+        await dialer.aclose()
+        await acceptor.wait_writable()
+        assert trio.current_time() == 8
+        assert await read_to_end(acceptor) == b"slowslowfast"
+
+    run(main)
+
+
+def test_a_blackhole_does_not_take_back_what_has_arrived() -> None:
+    async def main() -> None:
+        network = MemoryNetwork(latency=0.25)
+        dialer, acceptor = await pair(network)
+        dialer.send_nowait(b"arrived")
+        await trio.sleep(1)
+        only(network).blackhole()
+        assert await read(acceptor) == b"arrived"
+
+    run(main)
+
+
 def test_a_cut_is_noticed_at_both_ends_at_once() -> None:
     async def main() -> None:
         network = MemoryNetwork(latency=1.0)

@@ -14,11 +14,13 @@ from actors.cluster.children import Child, NodeProcess
 from actors.cluster.detached import start_cluster, stop_nodes
 from actors.cluster.links import Topology, links, node_names
 from actors.cluster.opening import open_cluster
+from actors.cluster.processes import Plan
 from actors.cluster.remote import RemoteNode
 
 __all__ = [
     "Child",
     "NodeProcess",
+    "Plan",
     "RemoteNode",
     "Topology",
     "links",

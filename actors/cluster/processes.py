@@ -18,7 +18,7 @@ from actors.cluster.remote import RemoteNode
 from actors.cluster.together import together
 from actors.control.client import ControlClient, open_control
 from actors.control.failures import ControlError
-from actors.control.sockets import cluster_directory, live_sockets
+from actors.control.sockets import checked_name, cluster_directory, live_sockets
 from actors.errors import ConfigError
 from actors.identity import NodeID
 
@@ -47,7 +47,7 @@ class Plan(Struct, frozen=True, kw_only=True):
         return [
             NodeProcess(
                 name=name,
-                control=directory / f"{name}.sock",
+                control=directory / f"{checked_name(name)}.sock",
                 listen=(LISTEN[self.transport],),
                 app=self.app,
                 engines=self.engines,

@@ -33,12 +33,22 @@ class Knife:
         self._connections = -1
         self._since = 0.0
 
-    async def sever(self, peer: NodeID) -> bool:
-        """Cut the connection to the peer as soon as messages are written and not acknowledged; returns at once then.
+    async def sever(self, peer: NodeID, told: trio.Event) -> bool:
+        """Cut the connection to the peer while messages are written and not acknowledged; returns at once then.
 
-        False, and nothing was cut, if there is nothing in flight: tell more, and try again.
+        `told` is set once the sender's last messages are in the outbox. The best moment is before: when they are
+        about to be written, and the writer finds the connection dead. False, and nothing was cut, if everything
+        has arrived: tell more, and try again.
         """
-        return await self._in_flight(peer) and self._node.cut(peer)
+        while not self._is_due(link := self._link(peer), told):
+            if told.is_set() and self._is_settled(link) and not link.ledger.in_flight:
+                return False
+            # A look in every round of the scheduler: what is written is acknowledged within milliseconds.
+            await trio.lowlevel.checkpoint()
+        if not self._node.cut(peer):
+            return False
+        self._connections = -1  # the link itself has not noticed yet
+        return True
 
     async def hurry(self, peer: NodeID) -> None:
         """After a cut: returns once the link is up again. The pauses of its backoff are cut short."""
@@ -47,18 +57,8 @@ class Knife:
                 self._node.dial_now(peer)
             await trio.sleep(_PAUSE)
 
-    async def _in_flight(self, peer: NodeID) -> bool:
-        """True at a moment when something is in flight on a settled link; False if everything has arrived."""
-        while True:
-            link = self._link(peer)
-            if not self._is_settled(link):
-                await trio.sleep(_PAUSE)
-            elif link.retained:
-                return True
-            elif not link.ledger.in_flight:
-                return False
-            else:  # what is written is acknowledged within milliseconds: look in every round of the scheduler
-                await trio.lowlevel.checkpoint()
+    def _is_due(self, link: ProxySnapshot, told: trio.Event) -> bool:
+        return self._is_settled(link) and link.retained > 0 and (link.queued > 0 or told.is_set())
 
     def _is_settled(self, link: ProxySnapshot) -> bool:
         if link.connections != self._connections:

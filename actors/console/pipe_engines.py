@@ -118,7 +118,6 @@ class Source(Engine):
 
     async def _sever(self, position: int, cuts: Cuts, nursery: trio.Nursery) -> None:
         """Cut here, as often as is due, as long as something is in flight; and go on while the link comes back."""
-        await self._hand_over([])  # so that what was told is in the outbox
         peer = self.drain.node
         assert peer is not None  # noqa: S101 - for the type checker
         while cuts.due(position, self.now) and await self.knife.sever(peer):

@@ -59,7 +59,7 @@ def describe(message: type[AnyRequest]) -> MessageDescription:
 def compose(message: type[AnyRequest], fields: Mapping[str, object], address: Address) -> AnyRequest:
     """The message with these fields. ControlError `unknown_field`, `missing_field`, `bad_field`."""
     made = _Composer(address).struct(message, fields, tag(message))
-    assert isinstance(made, Request)  # noqa: S101 - for the type checker
+    assert isinstance(made, Request)
     return made
 
 

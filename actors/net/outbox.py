@@ -77,6 +77,11 @@ class Port(Lane):
         Returns when it is accepted; Expired if there was no room in time, Refused if it is too large. Gives
         way before it accepts, so that cancelled means: not sent.
         """
+        left = self.left - len(data) - FLAT
+        if left >= 0 and expiry == self.expiry:
+            self.left = left
+            self.append(data)
+            return
         outbox = self.outbox
         outbox.check(len(data))
         pace = outbox.pace
@@ -315,6 +320,7 @@ class Outbox:
         else:
             self.transmit.withdraw(run)
             self.settled()
+            self.pump()
 
     # -- replies ----------------------------------------------------------------------------------------
 
@@ -366,6 +372,7 @@ class Outbox:
         self.transmit.expire(self.clock.now())
         self._set_alarm(self.transmit.next_expiry())
         self.settled()
+        self.pump()
 
     # -- the whole --------------------------------------------------------------------------------------
 

@@ -81,7 +81,9 @@ class Transmit:
         run.lane.target.weight += weight
 
     def queue(self, run: Run) -> None:
-        """An admitted run joins its lane."""
+        """An admitted run joins its lane, unless it was withdrawn on the way."""
+        if not run.count:
+            return
         lane = run.lane
         self._watch(run)
         if run.size > self.max_message:
@@ -293,7 +295,7 @@ class Transmit:
 
         Raises ProtocolError for numbers that were never written (S12).
         """
-        if upto >= self._next or refusals and any(refusal.number > upto for refusal in refusals):
+        if upto >= self._next or (refusals and any(refusal.number > upto for refusal in refusals)):
             raise ProtocolError(f"acknowledges {upto}, but only {self._next - 1} were written")
         refused = _since(refusals, self._acknowledged) if refusals else _NONE
         retained = self.retained
@@ -302,7 +304,10 @@ class Transmit:
                 retained.popleft()
             else:
                 run = self._split(run, upto - run.number + 1)
-            run.lane.target.unacknowledged -= run.count
+            target = run.lane.target
+            target.unacknowledged -= run.count
+            if target.blocked and not target.unacknowledged:
+                self._unblock(target)  # to ask for the room that a large message lacks (K4)
             if refused or run.items is None:
                 self._acknowledged_run(run, refused)
             else:
@@ -366,14 +371,15 @@ class Transmit:
                 if run.number:
                     self._bury(run, Expired(maybe_sent=True))
                     continue
-                self._settle(run, Expired(maybe_sent=False))
+                self.withdraw(run)
                 queue = run.lane.queue
                 while queue and not queue[0].count:
                     queue.popleft()
 
     def withdraw(self, run: Run) -> None:
-        """Whoever waited for these messages does not want them any more; they were never written (Q1)."""
+        """Nobody wants these messages any more; they were never written (Q1). Those behind them may fit."""
         self._settle(run, Expired(maybe_sent=False))
+        self._unblock(run.lane.target)
 
     def give_up_written(self, reason: str) -> None:
         """The connection that carried them is gone for good (L4); their numbers stay to be skipped."""

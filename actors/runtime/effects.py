@@ -16,7 +16,7 @@ from actors.engine import CancelTimer, Effect, SetTimer, Spawn, Stop, Tell
 from actors.errors import EngineNameError, Refused, SendError
 from actors.messages import PREFS
 from actors.runtime.codec import encode, through_codec
-from actors.runtime.ports import Ports
+from actors.runtime.ports import Port, Ports
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -39,14 +39,18 @@ def told_at_once(ports: Ports, effects: list[Effect]) -> bool:
             return False
         port.left -= 1
         port.append(tell.msg)
-    else:
-        data = encode(tell.msg)
-        left = port.left - len(data) - port.FLAT
-        if left < 0 or tell.expiry != port.expiry or tell.prefs is not PREFS:
-            return False
-        port.left = left
-        port.append(data)
+    elif not _appended(port, encode(tell.msg), tell):
+        return False
     effects.clear()
+    return True
+
+
+def _appended(port: Port, data: bytes, tell: Tell) -> bool:
+    left = port.left - len(data) - port.FLAT
+    if left < 0 or tell.expiry != port.expiry or tell.prefs is not PREFS:
+        return False
+    port.left = left
+    port.append(data)
     return True
 
 
@@ -118,7 +122,8 @@ async def _tell(cell: Cell, tell: Tell, msg: Any) -> None:
     try:
         port = cell.verbs.ports[tell.to]
         if not port.local:
-            await cell.verbs.tell_remote(port, tell.to, msg, tell.prefs, tell.expiry)
+            if not _appended(port, msg, tell):
+                await cell.verbs.tell_remote(port, tell.to, msg, tell.prefs, tell.expiry)
         elif port.left > 0:
             port.tell(msg)
         else:
