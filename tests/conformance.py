@@ -260,16 +260,24 @@ async def check_closing_a_listener_wakes_accept_and_keeps_the_connections(rig: R
 
 async def check_a_cancelled_accept_loses_no_connection(rig: Rig) -> None:
     async with listening(rig) as listener:
-        with trio.CancelScope() as scope:
-            scope.cancel()
-            await listener.accept()
-        assert scope.cancelled_caught
         async with trio.open_nursery() as nursery:
             waiter = await parked(nursery, listener.accept)
             nursery.cancel_scope.cancel()
         assert not waiter.done
-        for end in await connect(rig, listener):
-            end.abort()
+        streams: list[Stream] = []
+
+        async def dial() -> None:
+            streams.append(await rig.dialer.dial(listener.address))
+
+        async with trio.open_nursery() as nursery:
+            await parked(nursery, dial)
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await listener.accept()
+            assert scope.cancelled_caught
+            streams.append(await listener.accept())
+        for stream in streams:
+            stream.abort()
 
 
 async def check_a_cancelled_dial_leaves_the_listener_in_order(rig: Rig) -> None:

@@ -91,59 +91,81 @@ async def test_a_stream_that_ends_without_a_line_gives_none() -> None:
 
 
 class FakeLink:
-    """A node with one link, in a state of its own for each look; it is up again two looks after `dial_now`."""
+    """A node with one link, in a state of its own for each look; the last one stays."""
 
     def __init__(self, *looks: ProxySnapshot) -> None:
         self.looks = list(looks)
         self.did: list[str] = []
 
     def proxies(self) -> Sequence[ProxySnapshot]:
-        other = proxy_snapshot("a", "x")
+        other = proxy_snapshot("a", "x", retained=1)
         return [other, self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]]
 
     def cut(self, node_id: NodeID) -> bool:
-        self.did.append("cut")
+        self.did.append(f"cut with {len(self.looks)} looks to come")
         return True
 
     def dial_now(self, node_id: NodeID) -> None:
         self.did.append("dial now")
 
 
-def link(
-    state: str, *, retained: int = 0, in_flight: int = 1, connections: int = 1, reconnects: int = 0
-) -> ProxySnapshot:
-    ledger = LedgerSnapshot(accepted=in_flight, in_flight=in_flight)
+def link(state: str, *, retained: int = 0, queued: int = 0, connections: int = 1) -> ProxySnapshot:
+    in_flight = retained + queued
     return proxy_snapshot(
-        "a", "b", peer_id=str(PEER), state=state, retained=retained, ledger=ledger, connections=connections,
-        reconnects=reconnects, transport=None,
-    )  # fmt: skip
-
-
-async def test_the_knife_waits_for_data_in_flight_and_then_for_the_resumed_session(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    node = FakeLink(
-        link("backoff"),
-        link("ready"),
-        link("ready", retained=5),
-        link("ready", retained=5),  # the cut is not noticed yet
-        link("backoff", retained=5),
-        link("handshaking", retained=5),
-        link("ready", retained=5, connections=2, reconnects=1),
+        "a",
+        "b",
+        peer_id=str(PEER),
+        state=state,
+        retained=retained,
+        queued=queued,
+        connections=connections,
+        ledger=LedgerSnapshot(accepted=in_flight, in_flight=in_flight),
     )
-    assert await Knife(node).sever(PEER)
-    assert node.did == ["cut", "dial now"]
+
+
+def happened() -> trio.Event:
+    event = trio.Event()
+    event.set()
+    return event
+
+
+async def test_the_knife_cuts_before_waiting_messages_are_written_to_a_connection_with_others_in_flight() -> None:
+    node = FakeLink(link("ready"), link("ready", queued=9), link("ready", queued=9, retained=5), link("ready"))
+    assert await Knife(node).sever(PEER, trio.Event())
+    assert node.did == ["cut with 1 looks to come"]
+
+
+async def test_the_knife_cuts_when_all_is_written_and_something_in_flight() -> None:
+    node = FakeLink(link("ready", queued=1), link("ready", retained=5), link("ready"))
+    assert await Knife(node).sever(PEER, happened())
+    assert node.did == ["cut with 1 looks to come"]
 
 
 async def test_the_knife_cuts_nothing_once_everything_has_arrived() -> None:
-    node = FakeLink(link("ready"), link("ready", in_flight=0))
-    assert not await Knife(node).sever(PEER)
+    node = FakeLink(link("ready", queued=1), link("ready"))
+    assert not await Knife(node).sever(PEER, happened())
     assert node.did == []
 
 
-async def test_a_cut_that_found_nothing_to_resume_does_not_count(autojump_clock: trio.testing.MockClock) -> None:
-    node = FakeLink(link("ready", retained=1), link("ready", connections=2, in_flight=0))
-    assert not await Knife(node).sever(PEER)
+async def test_a_link_is_settled_when_it_has_been_up_for_a_moment_on_one_connection(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    node = FakeLink(link("ready"), link("backoff"), link("dialing"), link("ready", connections=3))
+    await Knife(node).settled(PEER)
+    assert node.did == ["dial now"]
+    assert 0.02 < trio.current_time() < 0.1
+
+
+async def test_after_a_cut_a_link_is_not_settled_although_it_has_not_noticed(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    node = FakeLink(link("ready", retained=1))
+    knife = Knife(node)
+    await knife.settled(PEER)
+    assert await knife.sever(PEER, happened())
+    node.looks = [link("ready", retained=1), link("backoff", retained=1), link("ready", connections=2)]
+    await knife.settled(PEER)
+    assert node.did == ["cut with 1 looks to come", "dial now"]
 
 
 # -- source and drain -------------------------------------------------------------------------------------

@@ -70,12 +70,12 @@ async def test_a_signal_ends_the_nursery(signum: signal.Signals) -> None:
 
 # -- report -----------------------------------------------------------------------------------------------
 
-RECEIPT = Receipt(messages=10, size=100, cuts=2, received=10, received_size=100)
+RECEIPT = Receipt(messages=10, size=100, reconnects=2, received=10, received_size=100)
 
 
 def report(receipt: Receipt = RECEIPT, *, written: int = 100, **told: int) -> PipeReport:
     ledger = msgspec.structs.replace(LedgerSnapshot(accepted=11, delivered=11), **told)
-    there = proxy_snapshot("a", "c", ledger=ledger, reconnects=2, resent=7)
+    there = proxy_snapshot("a", "c", ledger=ledger, reconnects=4, resent=7)
     back = proxy_snapshot("c", "a", duplicates_dropped=3)
     proxies = [proxy_snapshot("a", "b"), there, back]
     return make_report(
@@ -91,7 +91,7 @@ def test_the_closing_ask_is_no_message_of_the_stream() -> None:
 
 def test_each_figure_is_from_the_proxy_that_counts_it() -> None:
     figures = report()
-    assert (figures.resent, figures.reconnects, figures.duplicates_dropped, figures.cuts) == (7, 2, 3, 2)
+    assert (figures.resent, figures.reconnects, figures.duplicates_dropped) == (7, 2, 3)
     assert figures.seconds == 1.235
 
 

@@ -204,6 +204,19 @@ def test_a_connection_cut_at_one_end_is_half_open_for_ever() -> None:
     run(main)
 
 
+def test_what_is_under_way_when_one_end_is_cut_never_arrives() -> None:
+    async def main() -> None:
+        network = MemoryNetwork(latency=0.25)
+        dialer, acceptor = await pair(network)
+        dialer.send_nowait(b"under way")
+        only(network).cut(dialer)
+        with trio.move_on_after(3600) as scope:
+            await acceptor.wait_readable()
+        assert scope.cancelled_caught
+
+    run(main)
+
+
 def test_a_blackhole_swallows_one_direction_until_it_is_healed() -> None:
     async def main() -> None:
         network = MemoryNetwork(latency=0.25)

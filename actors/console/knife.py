@@ -33,32 +33,30 @@ class Knife:
         self._connections = -1
         self._since = 0.0
 
-    async def sever(self, peer: NodeID, told: trio.Event) -> bool:
-        """Cut the connection to the peer while messages are written and not acknowledged; returns at once then.
-
-        `told` is set once the sender's last messages are in the outbox. The best moment is before: when they are
-        about to be written, and the writer finds the connection dead. False, and nothing was cut, if everything
-        has arrived: tell more, and try again.
-        """
-        while not self._is_due(link := self._link(peer), told):
-            if told.is_set() and self._is_settled(link) and not link.ledger.in_flight:
-                return False
-            # A look in every round of the scheduler: what is written is acknowledged within milliseconds.
-            await trio.lowlevel.checkpoint()
-        if not self._node.cut(peer):
-            return False
-        self._connections = -1  # the link itself has not noticed yet
-        return True
-
-    async def hurry(self, peer: NodeID) -> None:
-        """After a cut: returns once the link is up again. The pauses of its backoff are cut short."""
+    async def settled(self, peer: NodeID) -> None:
+        """Returns once the link is up, on one connection. After a cut, the pauses of its backoff are cut short."""
         while not self._is_settled(link := self._link(peer)):
             if link.state == "backoff":
                 self._node.dial_now(peer)
             await trio.sleep(_PAUSE)
 
+    async def sever(self, peer: NodeID, told: trio.Event) -> bool:
+        """Cut the connection to the peer while messages are written and not acknowledged; returns at once then.
+
+        `told` is set once the sender's last messages are in the outbox. The best moment is just before they are
+        written: the writer will find the connection dead. False, and nothing was cut, if everything has arrived
+        by then: tell more, and try again.
+        """
+        while not self._is_due(link := self._link(peer), told):
+            if told.is_set() and not link.ledger.in_flight:
+                return False
+            # In every round of the scheduler: what is written is acknowledged within milliseconds.
+            await trio.lowlevel.checkpoint()
+        self._connections = -1  # the link itself has not noticed yet
+        return self._node.cut(peer)
+
     def _is_due(self, link: ProxySnapshot, told: trio.Event) -> bool:
-        return self._is_settled(link) and link.retained > 0 and (link.queued > 0 or told.is_set())
+        return link.state == "ready" and link.retained > 0 and (link.queued > 0 or told.is_set())
 
     def _is_settled(self, link: ProxySnapshot) -> bool:
         if link.connections != self._connections:

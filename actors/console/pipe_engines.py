@@ -102,30 +102,36 @@ class Source(Engine):
         run: list[bytes] = []
         for position, data in enumerate(pieces, before + 1):
             run.append(data)
-            due = cuts.due(position, self.now)
-            if due or len(run) == _RUN:
-                await self._hand_over(run)
+            if cuts.due(position, self.now):
+                await self._hand_over_and_sever(run, position, cuts, nursery)
                 run = []
-            if due:
-                await self._sever(position, cuts, nursery)
-        await self._hand_over(run)
+            elif len(run) == _RUN:
+                await self._hand_over(run).wait()
+                run = []
+        await self._hand_over(run).wait()
 
-    async def _hand_over(self, run: list[bytes]) -> None:
-        """Returns when the engine has the run in hand: no more than one waits while another is being told."""
+    def _hand_over(self, run: list[bytes]) -> trio.Event:
+        """The event happens when the engine has the run in hand: no more than one waits while another is told."""
         taken = trio.Event()
         self.post(Forward(tuple(run), taken))
-        await taken.wait()
+        return taken
 
-    async def _sever(self, position: int, cuts: Cuts, nursery: trio.Nursery) -> None:
-        """Cut here, as often as is due, as long as something is in flight; and go on while the link comes back."""
+    async def _hand_over_and_sever(self, run: list[bytes], position: int, cuts: Cuts, nursery: trio.Nursery) -> None:
+        """Cut at this message, as often as is due, as long as something is in flight; go on while the link comes back."""
         peer = self.drain.node
         assert peer is not None  # noqa: S101 - for the type checker
-        while cuts.due(position, self.now) and await self.knife.sever(peer):
+        await self.knife.settled(peer)
+        taken = self._hand_over(run)
+        while await self.knife.sever(peer, taken):
             cuts.made(position, self.now)
-            nursery.start_soon(self.knife.hurry, peer)
+            if not cuts.due(position, self.now):
+                nursery.start_soon(self.knife.settled, peer)
+                break
+            await self.knife.settled(peer)
+        await taken.wait()
 
     async def _finish(self, cuts: Cuts) -> Receipt:
-        await self._hand_over([])
+        await self._hand_over([]).wait()
         told = Receipt(messages=self.messages, size=self.size, reconnects=cuts.made_so_far)
         try:
             end = await self.ask(self.drain, Finish(), expiry=LONG)

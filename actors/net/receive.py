@@ -105,6 +105,11 @@ class Receive:
         self._said()
         return Ack(self.position, self._unsettled(), credit)
 
+    def repeat(self) -> None:
+        """Perhaps nobody heard the last Acks: the next one says everything."""
+        self._changed = {target: inlet for target, inlet in self.inlets.items() if not inlet.is_default}
+        self.news = True
+
     def _said(self) -> None:
         self.acknowledged = self.position
         self._changed.clear()

@@ -194,6 +194,7 @@ class Session:
         if link is self.current:
             self.current = self.outbox.current = None
             self._choose()
+        self._say_again()
         self.changes.ended(link, reason, link.closing.connection_ended())
 
     # -- which one --------------------------------------------------------------------------------------
@@ -221,6 +222,16 @@ class Session:
         return None if self.current is None else self.current.contender
 
     # -- credit and acknowledgements --------------------------------------------------------------------
+
+    def _say_again(self) -> None:
+        """The last words on a connection that is gone may be lost; a Resume before them knew nothing of them (K1, S7).
+
+        With no other connection, the Resume of the next one says it all.
+        """
+        link = self.current or next(iter(self.links), None)
+        if link is not None and link.receive is self.half.receive:
+            link.receive.repeat()
+            link.acknowledge()
 
     def limit_changed(self) -> None:
         """An engine has made room: say so on the connection that the peer writes on (K2)."""
