@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 import trio
-import trio.testing
 from proxies import ID, KEYS, Bench, Question, bench, virtual
 
 from actors.events import Disconnected, HostileConnection
@@ -45,6 +45,22 @@ BYTES = {
 }
 
 
+def _dialer(as_node: str, to: str) -> Dialer:
+    """An honest dialer with the key of this node."""
+    return Dialer(
+        KEYS[as_node],
+        ID[to],
+        incarnation=Incarnation(1, 1),
+        dial=1,
+        accepted=None,
+        nonce=b"n" * 32,
+        adverts=(0, 0),
+        max_frame=1 << 20,
+        channel_kind=0,
+        channel_digest=b"",
+    )
+
+
 class Stranger:
     """Speaks raw bytes to a node's address from a host of its own."""
 
@@ -66,18 +82,7 @@ class Stranger:
 
     async def prove(self, as_node: str, to: str) -> Resume:
         """An honest handshake; gives the node's Resume."""
-        dialer = Dialer(
-            KEYS[as_node],
-            ID[to],
-            incarnation=Incarnation(1, 1),
-            dial=1,
-            accepted=None,
-            nonce=b"n" * 32,
-            adverts=(0, 0),
-            max_frame=1 << 20,
-            channel_kind=0,
-            channel_digest=b"",
-        )
+        dialer = _dialer(as_node, to)
         await self.send(dialer.request())
         dialer.reply(await receive_frame(self.stream, self.frames))
         await self.send(dialer.prove(epoch=1, permanent=False))
@@ -125,11 +130,10 @@ async def test_a_stranger_who_sends_one_byte_a_second_has_five_seconds() -> None
     async with bench("a", "b") as nodes:
         stranger = await Stranger.at(nodes, "a")
         began = trio.current_time()
-        with pytest.raises(ConnectionLost):
-            while True:
+        with suppress(ConnectionLost):
+            while trio.current_time() < began + 60:
                 await stranger.send(b"\0")
                 await trio.sleep(1)
-                await trio.testing.wait_all_tasks_blocked()
         assert trio.current_time() - began <= 6.1
         await _goes_on(nodes)
 
@@ -138,14 +142,9 @@ async def test_a_stranger_who_sends_one_byte_a_second_has_five_seconds() -> None
 async def test_half_a_handshake_ends_in_five_seconds_and_proves_nothing() -> None:
     async with bench("a", "b") as nodes:
         stranger = await Stranger.at(nodes, "a")
-        with pytest.raises(trio.TooSlowError), trio.fail_after(1):
-            request_only = Dialer(
-                KEYS["h"], ID["a"], incarnation=Incarnation(1, 1), dial=1, accepted=None, nonce=b"n" * 32,
-                adverts=(0, 0), max_frame=1 << 20, channel_kind=0, channel_digest=b"",
-            )  # fmt: skip
-            await stranger.send(request_only.request())
-            await stranger.hear()
-            await trio.sleep_forever()
+        await stranger.send(_dialer("h", "a").request())
+        await stranger.hear()
+        await trio.sleep(1)
         assert await stranger.wait_closed() <= 4.1
         assert "h" not in [proxy.peer for proxy in nodes["a"].proxies()]
         await _goes_on(nodes)

@@ -11,7 +11,6 @@ import trio
 from console_fakes import proxy_snapshot
 from trio.testing import memory_stream_pair
 
-from actors.console.chunks import Chunker, LineChunker
 from actors.console.cuts import AHEAD, NoCuts, RandomCuts, TimedCuts
 from actors.console.errand import Errand, read_line, write_line
 from actors.console.intake import Intake
@@ -36,30 +35,38 @@ async def taken(intake: Intake) -> list[list[bytes]]:
 
 async def test_what_is_taken_joins_to_the_input(autojump_clock: trio.testing.MockClock) -> None:
     command, source = memory_stream_pair()
-    intake = Intake(source, Chunker(4), NoCuts(), already=b"on")
+    intake = Intake(source, NoCuts(), already=b"on")
     async with trio.open_nursery() as nursery:
 
         @nursery.start_soon
         async def write() -> None:
-            for part in (b"e\ntw", b"o\nthree", b""):
+            for part in (b"e\ntw", b"o\nthree"):
                 await command.send_all(part)
                 await trio.sleep(1)
             await command.send_eof()
 
-        assert await taken(intake) == [[b"one\n"], [b"two\n", b"thre"], [b"e"]]
-    assert intake.taken == 4
+        assert await taken(intake) == [[b"one\n"], [b"two\n"], [b"three"]]
+    assert intake.taken == 3
 
 
 async def test_while_cuts_are_left_some_pieces_are_held_back_until_the_end_is_seen() -> None:
     command, source = memory_stream_pair()
     cuts = RandomCuts(1, Random(1), typical=10**9)
-    intake = Intake(source, LineChunker(), cuts)
+    intake = Intake(source, cuts, lines=True)
     lines = [b"%d\n" % n for n in range(AHEAD + 10)]
     await command.send_all(b"".join(lines))
     assert await intake.take() == lines[:10]
     await command.send_eof()
     assert await intake.take() == lines[10:]
     assert any(cuts.due(position, 0.0) for position in range(11, len(lines) + 1))
+
+
+async def test_a_short_stream_is_cut_finer_so_that_each_cut_finds_a_message() -> None:
+    command, source = memory_stream_pair()
+    await command.send_all(b"x" * 80)
+    await command.send_eof()
+    pieces = await Intake(source, RandomCuts(10, Random(1), typical=10**9)).take()
+    assert pieces == [b"xx"] * 40
 
 
 # -- errand -----------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ class Cuts(Protocol):
     def ahead(self) -> int:
         """How many messages the source shall hold back at the moment."""
 
+    @property
+    def wanted(self) -> int:
+        """How many messages should be left, so that the cuts that are left find each its own."""
+
     def due(self, position: int, now: float) -> bool:
         """Whether to cut, `position` messages having been handed over."""
 
@@ -38,6 +42,7 @@ class NoCuts:
 
     made_so_far = 0
     ahead = 0
+    wanted = 0
 
     def due(self, position: int, now: float) -> bool:
         return False
@@ -53,6 +58,7 @@ class TimedCuts:
     """A cut every so many seconds, from the stream's start."""
 
     ahead = 0
+    wanted = 0
 
     def __init__(self, every: float, start: float) -> None:
         self.made_so_far = 0
@@ -87,6 +93,10 @@ class RandomCuts:
     @property
     def ahead(self) -> int:
         return AHEAD if self.made_so_far < self._count else 0
+
+    @property
+    def wanted(self) -> int:
+        return 4 * (self._count - self.made_so_far)
 
     def due(self, position: int, now: float) -> bool:
         return self.made_so_far < self._count and position >= self._next

@@ -6,18 +6,24 @@ from collections import deque
 
 import trio
 
-from actors.console.chunks import Chunker
+from actors.console.chunks import Chunker, LineChunker
 from actors.console.cuts import AHEAD_BYTES, Cuts
 
 _READ = 1 << 17
 
 
 class Intake:
-    """Takes from a stream, at most so much ahead as the plan of cuts wants."""
+    """Takes from a stream, and holds back as much as the plan of cuts wants.
 
-    def __init__(self, stream: trio.abc.ReceiveStream, chunker: Chunker, cuts: Cuts, already: bytes = b"") -> None:
+    Without `lines`, a short stream is cut into smaller pieces, so that there are enough for the cuts.
+    """
+
+    def __init__(
+        self, stream: trio.abc.ReceiveStream, cuts: Cuts, *, lines: bool = False, already: bytes = b""
+    ) -> None:
         self._stream = stream
-        self._chunker = chunker
+        self._lines = lines
+        self._chunker = chunker = LineChunker() if lines else Chunker()
         self._cuts = cuts
         self._ended = False
         self.taken = 0
@@ -32,12 +38,19 @@ class Intake:
             if data := await self._stream.receive_some(_READ):
                 self._hold(self._chunker.feed(bytes(data)))
             else:
-                self._hold(self._chunker.end())
-                self._ended = True
-                self._cuts.end_in_sight(self.taken, len(self._held))
+                self._end()
             if pieces := self._release():
                 return pieces
         return self._release()
+
+    def _end(self) -> None:
+        self._hold(self._chunker.end())
+        self._ended = True
+        wanted = self._cuts.wanted
+        if len(self._held) < wanted and not self._lines:
+            finer = Chunker(max(1, self._held_bytes // wanted))
+            self._held = deque(finer.feed(b"".join(self._held)) + finer.end())
+        self._cuts.end_in_sight(self.taken, len(self._held))
 
     def _hold(self, pieces: list[bytes]) -> None:
         self._held.extend(pieces)

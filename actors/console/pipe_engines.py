@@ -16,7 +16,6 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from actors.console.chunks import Chunker, LineChunker
 from actors.console.cuts import Cuts
 from actors.console.errand import Errand, Receipt, read_line, write_line
 from actors.console.intake import Intake
@@ -92,7 +91,7 @@ class Source(Engine):
             errand = msgspec.json.decode(line, type=Errand)
             self.drain = EngineID(NodeID.parse(errand.to), DRAIN)
             cuts = errand.plan(self.now)
-            intake = Intake(self.stream, LineChunker() if errand.lines else Chunker(), cuts, already)
+            intake = Intake(self.stream, cuts, lines=errand.lines, already=already)
             while pieces := await intake.take():
                 await self._pass_on(pieces, intake.taken - len(pieces), cuts, nursery)
             await write_line(self.stream, await self._finish(cuts))
@@ -117,9 +116,9 @@ class Source(Engine):
         return taken
 
     async def _hand_over_and_sever(self, run: list[bytes], position: int, cuts: Cuts, nursery: trio.Nursery) -> None:
-        """Cut at this message, as often as is due, as long as something is in flight; go on while the link comes back."""
+        """Cut here, as often as is due and something is in flight; go on while the link comes back."""
         peer = self.drain.node
-        assert peer is not None  # noqa: S101 - for the type checker
+        assert peer is not None
         await self.knife.settled(peer)
         taken = self._hand_over(run)
         while await self.knife.sever(peer, taken):

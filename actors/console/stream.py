@@ -141,10 +141,12 @@ async def _receipt(source: trio.SocketStream) -> Receipt:
 
 async def _settled(nodes: Sequence[RemoteNode]) -> list[ProxySnapshot]:
     """All nodes' proxies, by the nodes' names, once nothing is in flight any more."""
-    with trio.move_on_after(_SETTLED):
-        while any(proxy.ledger.in_flight for proxy in await _proxies(nodes)):
-            await trio.sleep(_LOOK)
-    return await _proxies(nodes)
+    patience = trio.current_time() + _SETTLED
+    found = await _proxies(nodes)
+    while any(proxy.ledger.in_flight for proxy in found) and trio.current_time() < patience:
+        await trio.sleep(_LOOK)
+        found = await _proxies(nodes)
+    return found
 
 
 async def _proxies(nodes: Sequence[RemoteNode]) -> list[ProxySnapshot]:
