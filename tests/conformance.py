@@ -560,4 +560,13 @@ async def check_frames_of_all_sizes_come_through(rig: Rig) -> None:
             assert await receive_frame(acceptor, frames) == pattern(size, size)
 
 
+async def check_a_torn_frame_is_a_lost_connection(rig: Rig) -> None:
+    async with connected(rig) as (dialer, acceptor), trio.open_nursery() as nursery:
+        await send_all(dialer, LENGTH.pack(100) + b"torn")
+        nursery.start_soon(dialer.aclose)
+        with pytest.raises(ConnectionLost, match="closed by the peer"):
+            await receive_frame(acceptor, FrameBuffer(100))
+        acceptor.abort()
+
+
 CHECKS: tuple[Check, ...] = tuple(value for name, value in list(globals().items()) if name.startswith("check_"))

@@ -19,6 +19,7 @@ from actors.control.messages import Fields
 from actors.control.resolve import guess
 from actors.control.surface import ControlledNode
 from actors.messages import Local, Message, Request
+from actors.runtime import is_reserved
 
 Messages: TypeAlias = tuple[type[AnyRequest], ...]
 
@@ -68,7 +69,8 @@ def messages_of(node: ControlledNode, engine: str) -> Messages:
     """What an engine of this node takes from outside. ControlError `unknown_engine`."""
     cell = node.runtime.find(engine)
     if cell is None:
-        hint = guess(engine, [other.name for other in node.engines()], "actors ls engines")
+        speaking = [other.name for other in node.engines() if not is_reserved(other.name)]
+        hint = guess(engine, speaking, "actors ls engines")
         raise ControlError("unknown_engine", f"{node.name} has no engine {engine!r}", hint)
     return cell.pristine.wire_messages
 

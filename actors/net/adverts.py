@@ -13,7 +13,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from actors.errors import ActorError, ProtocolError
+from actors.errors import ConfigError, ProtocolError
 from actors.identity import NodeID, NodeKey
 from actors.net import wire
 from actors.net.messages import (
@@ -31,10 +31,11 @@ MAX_BYTES = 4096
 TEXT_PREFIX = "advert1:"
 
 
-class AdvertError(ActorError, ValueError):
+class AdvertError(ConfigError):
     """Bytes or text that are no advert, or one that its node did not sign. `reason` is for programs."""
 
     code = "advert"
+    hint = "print that node's line again with: actors advert"
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
