@@ -26,7 +26,7 @@ class DefinitionError(ActorError, TypeError):
 
 
 class IdentityError(ActorError, ValueError):
-    """Bytes or text that are no NodeID (PROTOCOL-RULES H6), or a key that cannot be used."""
+    """Bytes or text that are no NodeID (PROTOCOL H6), or a key that cannot be used."""
 
     code = "identity"
 
@@ -135,4 +135,4 @@ class Crashed(SendError):
 
 Failure: TypeAlias = Expired | Lost | Refused | Crashed
 Outcome: TypeAlias = Delivered | Failure
-"""How a message ended (PROTOCOL-RULES O1). `Sent` joins it with the unreliable class."""
+"""How a message ended (PROTOCOL O1). `Sent` joins it with the unreliable class."""

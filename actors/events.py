@@ -66,7 +66,7 @@ class EngineStopped(Event):
 
 
 class DeadLetter(Event):
-    """A message that was told and did not arrive, which nobody waits to learn (PROTOCOL-RULES O3)."""
+    """A message that was told and did not arrive, which nobody waits to learn (PROTOCOL O3)."""
 
     to: EngineID
     sender: EngineID
@@ -114,14 +114,14 @@ class Disconnected(Event):
 
 
 class AdvertRejected(Event):
-    """What was said about the peer's addresses was not believed (PROTOCOL-RULES A)."""
+    """What was said about the peer's addresses was not believed (PROTOCOL A)."""
 
     peer: NodeID
     why: str
 
 
 class DuplicateIdentity(Event):
-    """A peer has proof that a newer incarnation of this node exists: two nodes hold one key (PROTOCOL-RULES I3)."""
+    """A peer has proof that a newer incarnation of this node exists: two nodes hold one key (PROTOCOL I3)."""
 
     peer: NodeID
     own: Incarnation

@@ -156,7 +156,7 @@ def test_a_misspelt_variable_is_an_error_and_a_foreign_one_is_not() -> None:
         ('app = "os.system:rm -rf"', "app: written as module:function"),
         ('engines = ["myapp.Counter"]', "engines: written as module:Class"),
         ("limits = 3", "limits is a table"),
-        ("[limits]\nframe_bytes = 100", "limits.frame_bytes: expected int >= 4096"),
+        ("[limits]\nframe_bytes = 100", "limits.frame_bytes: expected int >= 8192"),
         ("[limits]\ndrain_seconds = nan", "limits.drain_seconds: expected float > 0"),
         ("[limits]\nheartbeat_seconds = 20", "dead_seconds must be more than"),
         ("name = \nlisten = []", "is not TOML: .*line 1"),

@@ -26,7 +26,7 @@ class TransportAddress(Struct, frozen=True, gc=False):
 
     scheme: ClassVar[str]
     secure: ClassVar[bool] = False
-    """Whether its protocol proves who answers and hides what is said (PROTOCOL-RULES H12)."""
+    """Whether its protocol proves who answers and hides what is said (PROTOCOL H12)."""
 
     @property
     def loopback(self) -> bool:
@@ -192,7 +192,7 @@ def is_loopback(host: str) -> bool:
 
 
 def source_of(host: str) -> str:
-    """Whom to count an incoming connection against (PROTOCOL-RULES H9): the host; in IPv6, where one machine has a
+    """Whom to count an incoming connection against (PROTOCOL H9): the host; in IPv6, where one machine has a
     whole /64 of numbers to come from, that."""
     number = _number(host)
     if not isinstance(number, IPv6Address) or number.is_loopback:

@@ -14,7 +14,7 @@ from transports.frames import FrameBuffer
 
 
 class ChannelKind(IntEnum):
-    """What protects a connection below us (PROTOCOL-RULES H3)."""
+    """What protects a connection below us (PROTOCOL H3)."""
 
     PLAIN = 0
     TLS = 1
@@ -24,7 +24,7 @@ class ChannelKind(IntEnum):
 
 
 class Channel(Struct, frozen=True, gc=False):
-    """What the handshake signs of the connection it runs on (PROTOCOL-RULES H3).
+    """What the handshake signs of the connection it runs on (PROTOCOL H3).
 
     `digest` is the SHA-256 of the server's certificate (DER) as this side sees or serves it; empty for PLAIN.
     """

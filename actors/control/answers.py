@@ -64,7 +64,7 @@ class Answers:
             case m.Connect(peer=peer, permanent=permanent):
                 node = (await self._nodes()).node(peer)
                 if permanent:
-                    # In the name that SetProxy uses too, so that it can be taken back (PROTOCOL-RULES L5).
+                    # In the name that SetProxy uses too, so that it can be taken back (PROTOCOL L5).
                     self._node.set_permanence(node, True)
                 await self._node.connect(node, permanent=False)
             case m.SetProxy(peer=peer, action=action):

@@ -113,7 +113,7 @@ class Asks:
     """The slots that wait for another node, by correlation.
 
     `first` is the first correlation: the node starts it at random, so that the answer to a question of its
-    earlier life finds nobody (PROTOCOL-RULES S13).
+    earlier life finds nobody (PROTOCOL S13).
     """
 
     def __init__(self, first: int = 1) -> None:
@@ -155,7 +155,7 @@ class Asks:
         return True
 
     def fail_written(self, peer: NodeID, outcome: SendError) -> None:
-        """End all that wait for `peer` and were written: nobody will answer them (PROTOCOL-RULES Q3)."""
+        """End all that wait for `peer` and were written: nobody will answer them (PROTOCOL Q3)."""
         for slot in [slot for slot in self._slots.values() if slot.peer == peer and slot.written]:
             slot.fail(outcome)
             self.forget(slot)

@@ -170,7 +170,7 @@ class Cell:
             self.mailbox.put(Batch(self.id, Kind.POST, [(life, message, False)]))
 
     def cancel_ask(self, origin: Origin, correlation: int) -> None:
-        """Another node withdraws its ask (PROTOCOL-RULES Q1): its handler is cancelled, or it is not handled at all."""
+        """Another node withdraws its ask (PROTOCOL Q1): its handler is cancelled, or it is not handled at all."""
         self._loop.cancel_ask(origin, correlation)
 
     # -- looking -----------------------------------------------------------------------------------------

@@ -169,7 +169,7 @@ class Loop:
             self._flush()
 
     async def _await_answer(self, handler: CoroutineType[Any, Any, Any], batch: Batch, ref: Any) -> object:
-        """The handler's deadline is the ask's; who withdraws the ask cancels it (PROTOCOL-RULES Q1, Q2)."""
+        """The handler's deadline is the ask's; who withdraws the ask cancels it (PROTOCOL Q1, Q2)."""
         self._flush()  # those before it need not wait
         slot: Slot | None = ref if batch.origin is None else None
         deadline = batch.deadline if slot is None else slot.deadline

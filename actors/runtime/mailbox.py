@@ -100,7 +100,7 @@ class Mailbox:
     """Bounded, FIFO for each sender. Room is counted in messages, whichever batch they lie in.
 
     held + reserved <= capacity. `held` messages lie here, are in the engine's hand, or may still come into open
-    batches; `reserved` are promised to other nodes (PROTOCOL-RULES K3), less what these hold beside the capacity.
+    batches; `reserved` are promised to other nodes (PROTOCOL K3), less what these hold beside the capacity.
     """
 
     __slots__ = (
@@ -216,7 +216,7 @@ class Mailbox:
             self.lot.unpark_all()
 
     def withdraw(self, origin: Origin, correlation: int) -> None:
-        """Another node's ask is cancelled: if it waits here it will not be handled (PROTOCOL-RULES Q1)."""
+        """Another node's ask is cancelled: if it waits here it will not be handled (PROTOCOL Q1)."""
         for batch in self._queue:
             if batch.origin == origin and batch.kind == Kind.ASK:
                 strike(batch, correlation)
