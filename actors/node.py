@@ -101,6 +101,7 @@ class Node:
         the link is not taken back: see `set_permanence`.
         """
         with self.events.subscribe() as events:
+            self._network.table.outlet(node)
             if permanent:
                 self.set_permanence(node, True, holder=_NODE)
             await self.ask(ROUTER, NodeConnectRequest(node))
@@ -113,7 +114,11 @@ class Node:
         return entry is not None and entry.session is not None and entry.session.current is not None
 
     def set_permanence(self, node: NodeID, permanent: bool, *, holder: str = "console") -> None:
-        """`holder` wants the link to be permanent, or does not any more; it is while anybody does."""
+        """`holder` wants the link to be permanent, or does not any more; it is while anybody does.
+
+        Raises PeersFull if there is no room to remember one more node.
+        """
+        self._network.peers.open(node)
         self.runtime.tell_nowait(ROUTER, SetPermanence(node, permanent, holder))
 
     def dial_now(self, node: NodeID) -> None:
@@ -250,6 +255,7 @@ async def open_node(
                     yield node
                 await _stop_network(runtime, cfg)
             finally:
+                network.table.stopping = True  # whoever sends from here on hears of it
                 services.cancel_scope.cancel()
 
 

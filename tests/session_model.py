@@ -175,7 +175,7 @@ class Bench:
                     self.transmit.renew(self.transmit.epoch + 1, "session_lost")
                     return self.cut()
                 self.transmit.acknowledge(resume.position, resume.refusals, resume.credit)
-                self.transmit.resume((resume.first_count, resume.first_size))
+                self.transmit.resume((resume.first_count, resume.first_size), resume.credit)
                 self.transmit.rewind()
                 self.a_resumed = True
             case Ack(upto, refusals, credit):

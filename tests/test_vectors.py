@@ -97,7 +97,7 @@ def messages() -> bytes:
     ]
     lanes = [Lane(1, "client", "counter"), Lane(2, "", "")]
     payload = b"".join(payloads)
-    return wire.encode_messages(Messages(43, 41, 0, lanes, runs), len(payload)) + payload
+    return wire.encode_messages(Messages(43, 41, 7, lanes, runs), len(payload)) + payload
 
 
 ADVERT = NodeAdvert.sign(
@@ -256,8 +256,8 @@ def test_the_messages_of_the_page_can_be_taken_apart_by_its_words() -> None:
     frame = said("messages")
     assert frame[4] == 0x91
     end = 7 + int.from_bytes(frame[5:7], "big")
-    first, settled, lanes, runs = msgpack.decode(frame[7:end])
-    assert (first, settled) == (43, 41)
+    first, settled, upto, lanes, runs = msgpack.decode(frame[7:end])
+    assert (first, settled, upto) == (43, 41, 7)
     assert lanes == [[1, "client", "counter"], [2, "", ""]]
     items = []
     for lane, kind, count, ttl, size in runs:

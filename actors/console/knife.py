@@ -1,4 +1,8 @@
-"""Severs the connection that carries a stream, while data is in flight. For local clusters only."""
+"""Severs the connection that carries a stream, while data is in flight. For local clusters only.
+
+The last node severs, when it takes a message that the first has marked: so the message is on its way still, and
+so is what came behind it. The first node sees to it that the link comes back, and whether it was worth it.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,10 @@ from actors.snapshots import ProxySnapshot
 _PAUSE = 0.002
 """Seconds between two looks at a link that is not up."""
 _SETTLED = 0.02
-"""Seconds for which a connection has been the only one, before it is cut: both sides dial after a cut, and for a
+"""Seconds for which a connection has been the only one, before the next cut: both sides dial after a cut, and for a
 moment there may be two. To cut one of two would end nothing."""
+_PATIENCE = 1.0
+"""Seconds for which everything has arrived, and still nothing was cut."""
 
 
 class Severable(Protocol):
@@ -26,42 +32,42 @@ class Severable(Protocol):
 
 
 class Knife:
-    """Cuts a node's connection to one peer, again and again."""
+    """A node's hand on its connections."""
 
     def __init__(self, node: Severable) -> None:
         self._node = node
-        self._connections = -1
-        self._since = 0.0
 
-    async def settled(self, peer: NodeID) -> None:
-        """Returns once the link is up, on one connection. After a cut, the pauses of its backoff are cut short."""
-        while not self._is_settled(link := self._link(peer)):
+    def sever(self, peer: NodeID | None) -> None:
+        """Cut the connection to the peer, without a word."""
+        if peer is not None:
+            self._node.cut(peer)
+
+    def link(self, peer: NodeID) -> ProxySnapshot:
+        """The proxy of the peer, as it is now."""
+        return next(proxy for proxy in self._node.proxies() if proxy.peer_id == str(peer))
+
+    async def resumed(self, peer: NodeID, before: ProxySnapshot) -> bool:
+        """Returns once the connection that there was `before` is severed, and the next has settled.
+
+        True if the session was resumed with data in flight. The pauses of the link's backoff are cut short.
+        """
+        patience = trio.current_time() + _PATIENCE
+        while (link := self.link(peer)).connections == before.connections or link.state != "ready":
             if link.state == "backoff":
                 self._node.dial_now(peer)
-            await trio.sleep(_PAUSE)
-
-    async def sever(self, peer: NodeID, told: trio.Event) -> bool:
-        """Cut the connection to the peer while messages are written and not acknowledged; returns at once then.
-
-        `told` is set once the sender's last messages are in the outbox. The best moment is just before they are
-        written: the writer will find the connection dead. False, and nothing was cut, if everything has arrived
-        by then: tell more, and try again.
-        """
-        while not self._is_due(link := self._link(peer), told):
-            if told.is_set() and not link.ledger.in_flight:
+            if link.ledger.in_flight or link.state != "ready":
+                patience = trio.current_time() + _PATIENCE
+            elif trio.current_time() >= patience:
                 return False
-            # In every round of the scheduler: what is written is acknowledged within milliseconds.
-            await trio.lowlevel.checkpoint()
-        self._connections = -1  # the link itself has not noticed yet
-        return self._node.cut(peer)
+            await trio.sleep(_PAUSE)
+        await self.settled(peer)
+        return self.link(peer).reconnects > before.reconnects
 
-    def _is_due(self, link: ProxySnapshot, told: trio.Event) -> bool:
-        return link.state == "ready" and link.retained > 0 and (link.queued > 0 or told.is_set())
-
-    def _is_settled(self, link: ProxySnapshot) -> bool:
-        if link.connections != self._connections:
-            self._connections, self._since = link.connections, trio.current_time()
-        return link.state == "ready" and trio.current_time() >= self._since + _SETTLED
-
-    def _link(self, peer: NodeID) -> ProxySnapshot:
-        return next(proxy for proxy in self._node.proxies() if proxy.peer_id == str(peer))
+    async def settled(self, peer: NodeID) -> None:
+        """Returns once the link is up, on one connection."""
+        since, connections = trio.current_time(), -1
+        while trio.current_time() < since + _SETTLED:
+            await trio.sleep(_PAUSE)
+            link = self.link(peer)
+            if link.state != "ready" or link.connections != connections:
+                since, connections = trio.current_time(), link.connections

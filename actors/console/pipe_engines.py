@@ -16,7 +16,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from actors.console.cuts import Cuts
+from actors.console.cutting import Cutting
 from actors.console.errand import Errand, Receipt, read_line, write_line
 from actors.console.intake import Intake
 from actors.console.knife import Knife
@@ -42,9 +42,10 @@ _WAITING = 64
 
 
 class Piece(Message, tag="pipe.piece"):
-    """The next bytes."""
+    """The next bytes; to be followed by a cut of the connection that they came on, if `sever`."""
 
     data: bytes
+    sever: bool = False
 
 
 class Received(Struct, frozen=True):
@@ -61,7 +62,7 @@ class Finish(Request[Received], tag="pipe.finish"):
 class Forward(Local[None]):
     """Tell the drain these pieces."""
 
-    pieces: tuple[bytes, ...]
+    pieces: tuple[Piece, ...]
     taken: trio.Event
 
 
@@ -79,9 +80,9 @@ class Source(Engine):
 
     @on(Forward)
     def forward(self, msg: Forward) -> None:
-        for data in msg.pieces:
-            self.tell(self.drain, Piece(data), expiry=LONG)
-            self.size += len(data)
+        for piece in msg.pieces:
+            self.tell(self.drain, piece, expiry=LONG)
+            self.size += len(piece.data)
         self.messages += len(msg.pieces)
         msg.taken.set()
 
@@ -92,46 +93,35 @@ class Source(Engine):
             self.drain = EngineID(NodeID.parse(errand.to), DRAIN)
             cuts = errand.plan(self.now)
             intake = Intake(self.stream, cuts, lines=errand.lines, already=already)
+            cutting = Cutting(cuts, self.knife, nursery, NodeID.parse(errand.to))
             while pieces := await intake.take():
-                await self._pass_on(pieces, intake.taken - len(pieces), cuts, nursery)
-            await write_line(self.stream, await self._finish(cuts))
+                await self._pass_on(pieces, intake.taken - len(pieces), cutting)
+            await cutting.over.wait()
+            await write_line(self.stream, await self._finish(cutting.resumed))
 
-    async def _pass_on(self, pieces: list[bytes], before: int, cuts: Cuts, nursery: trio.Nursery) -> None:
-        """Tell the pieces, `before` them so many; cut where it is due."""
-        run: list[bytes] = []
+    async def _pass_on(self, pieces: list[bytes], before: int, cutting: Cutting) -> None:
+        """Tell the pieces, `before` them so many; mark those where a cut is due."""
+        run: list[Piece] = []
         for position, data in enumerate(pieces, before + 1):
-            run.append(data)
-            if cuts.due(position, self.now):
-                await self._hand_over_and_sever(run, position, cuts, nursery)
+            due = cutting.due(position)
+            if due and not cutting.over.is_set():  # do not keep back what is there while the last cut is under way
+                await self._hand_over(run)
                 run = []
-            elif len(run) == _RUN:
-                await self._hand_over(run).wait()
+            run.append(Piece(data, due and await cutting.begin(position)))
+            if len(run) == _RUN:
+                await self._hand_over(run)
                 run = []
-        await self._hand_over(run).wait()
+        await self._hand_over(run)
 
-    def _hand_over(self, run: list[bytes]) -> trio.Event:
-        """The event happens when the engine has the run in hand: no more than one waits while another is told."""
+    async def _hand_over(self, run: list[Piece]) -> None:
+        """Returns when the engine has the run in hand: no more than one waits while another is being told."""
         taken = trio.Event()
         self.post(Forward(tuple(run), taken))
-        return taken
-
-    async def _hand_over_and_sever(self, run: list[bytes], position: int, cuts: Cuts, nursery: trio.Nursery) -> None:
-        """Cut here, as often as is due and something is in flight; go on while the link comes back."""
-        peer = self.drain.node
-        assert peer is not None
-        await self.knife.settled(peer)
-        taken = self._hand_over(run)
-        while await self.knife.sever(peer, taken):
-            cuts.made(position, self.now)
-            if not cuts.due(position, self.now):
-                nursery.start_soon(self.knife.settled, peer)
-                break
-            await self.knife.settled(peer)
         await taken.wait()
 
-    async def _finish(self, cuts: Cuts) -> Receipt:
-        await self._hand_over([]).wait()
-        told = Receipt(messages=self.messages, size=self.size, reconnects=cuts.made_so_far)
+    async def _finish(self, resumed: int) -> Receipt:
+        await self._hand_over([])
+        told = Receipt(messages=self.messages, size=self.size, reconnects=resumed)
         try:
             end = await self.ask(self.drain, Finish(), expiry=LONG)
         except SendError as outcome:
@@ -146,6 +136,7 @@ class Drain(Engine):
     """Writes what it gets to the command, in order."""
 
     stream: trio.abc.HalfCloseableStream
+    knife: Knife
     to_port: trio.MemorySendChannel[bytes]
     from_handler: trio.MemoryReceiveChannel[bytes]
     written: trio.Event
@@ -154,6 +145,8 @@ class Drain(Engine):
 
     @on(Piece)
     async def piece(self, msg: Piece) -> None:
+        if msg.sever:
+            self.knife.sever(self.sender.node)
         self.messages += 1
         self.size += len(msg.data)
         try:
@@ -183,10 +176,10 @@ class Drain(Engine):
         return pieces + [self.from_handler.receive_nowait() for _ in range(more)]
 
 
-def open_drain(stream: trio.abc.HalfCloseableStream) -> Drain:
+def open_drain(stream: trio.abc.HalfCloseableStream, knife: Knife) -> Drain:
     """A drain for this socket."""
     to_port, from_handler = trio.open_memory_channel[bytes](_WAITING)
-    return Drain(stream=stream, to_port=to_port, from_handler=from_handler, written=trio.Event())
+    return Drain(stream=stream, knife=knife, to_port=to_port, from_handler=from_handler, written=trio.Event())
 
 
 async def setup(node: Node) -> None:
@@ -196,4 +189,5 @@ async def setup(node: Node) -> None:
         stream = await trio.open_unix_socket(end)
         node.spawn(Source(stream=stream, knife=Knife(node)), SOURCE, policy=Policy.TEMPORARY)
     if (end := folder / f"{node.name}.{DRAIN}").exists():
-        node.spawn(open_drain(await trio.open_unix_socket(end)), DRAIN, policy=Policy.TEMPORARY)
+        stream = await trio.open_unix_socket(end)
+        node.spawn(open_drain(stream, Knife(node)), DRAIN, policy=Policy.TEMPORARY)

@@ -2,7 +2,7 @@
 
 The proxy feeds every event through `step`, keeps the new `Life` and carries out the actions in their order. No
 event is ever unexpected: where the table says nothing, the proxy stays and does nothing. In each cell the first
-rule that holds wins. (PROTOCOL L1 to L5, C6 to C10, D1 to D5, and section 13.)
+rule that holds wins. (PROTOCOL L1 to L5, C6 to C10, D1 to D5, and the table of a proxy.)
 
 Asking and Promised of the protocol's table are not phases here: they belong to one connection (`closing`).
 """

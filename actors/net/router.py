@@ -14,7 +14,7 @@ from actors.identity import EngineID, NodeID
 from actors.messages import Local, Started
 from actors.net.adverts import Decision, NodeAdvert, consider
 from actors.net.life import Event
-from actors.net.messages import AdvertReply
+from actors.net.messages import AdvertInvalid, AdvertReply
 from actors.net.network import Entry, Network
 from actors.net.peers import PeersFull
 from actors.net.vocabulary import (
@@ -72,9 +72,12 @@ class Router(Engine):
         return _engine(entry)
 
     @on(NodeConnectRequest)
-    def connect(self, msg: NodeConnectRequest) -> str:
+    def connect(self, msg: NodeConnectRequest) -> str | TurnedAway:
         """Have a proxy for the node, and have it dial."""
-        self.network.table.outlet(msg.node)
+        try:
+            self.network.table.outlet(msg.node)
+        except (Refused, PeersFull) as refused:
+            return TurnedAway(getattr(refused, "reason", refused.code))
         entry = self.network.table.find(msg.node)
         assert entry is not None
         entry.wanted = True
@@ -84,14 +87,15 @@ class Router(Engine):
     @on(SetPermanence)
     def set_permanence(self, msg: SetPermanence) -> None:
         """Permanent while anybody holds it so (L5). A node that has no proxy gets one (L2)."""
-        record = self.network.peers.open(msg.node)
-        holders = record.holders
-        event = holders.hold(msg.holder) if msg.permanent else holders.release(msg.holder)
-        if event is None:
-            return
-        if event is Event.TO_PERMANENT and self.network.table.find(msg.node) is None:
-            self.network.table.open(msg.node)
-        self._tell_proxy(msg.node, PermanenceChanged(event))
+        try:
+            holders = self.network.peers.open(msg.node).holders
+            event = holders.hold(msg.holder) if msg.permanent else holders.release(msg.holder)
+            if event is Event.TO_PERMANENT and self.network.table.find(msg.node) is None:
+                self.network.table.open(msg.node)
+        except (PeersFull, Refused):
+            return  # the book is full, or the node is stopping (L3): who asked was told before it came here
+        if event is not None:
+            self._tell_proxy(msg.node, PermanenceChanged(event))
 
     @on(ConnectedNodes)
     def connected(self, _: ConnectedNodes) -> tuple[NodeID, ...]:
@@ -111,7 +115,10 @@ class Router(Engine):
         judgement = consider(msg.data, self._known)
         advert = judgement.advert
         if judgement.decision is Decision.ACCEPTED and advert is not None and advert.id != self.network.key.id:
-            self.network.keep(advert, msg.learned_from)
+            try:
+                self.network.keep(advert, msg.learned_from)
+            except PeersFull as full:
+                return AdvertInvalid(full.code)
             self._tell_proxy(advert.id, AdvertChanged())
         elif judgement.decision in (Decision.EQUIVOCATION, Decision.INVALID) and advert is not None:
             self.network.runtime.events.emit(AdvertRejected(self.now, advert.id, judgement.decision.value))

@@ -140,7 +140,7 @@ class Session:
         in_flight = transmit.unacknowledged > 0
         if transmit.acknowledge(record.position, record.refusals, record.credit):
             self._touch()
-        transmit.resume((record.first_count, record.first_size))
+        transmit.resume((record.first_count, record.first_size), record.credit)
         self.outbox.settled()
         self.changes.resumed(link)
         self._choose(in_flight)

@@ -277,12 +277,14 @@ class Transmit:
 
     # -- what the receiver says -------------------------------------------------------------------------
 
-    def resume(self, first: tuple[int, int]) -> None:
-        """A Resume has come: targets that it does not list have this much credit (K2, K3)."""
+    def resume(self, first: tuple[int, int], credit: Sequence[Limit]) -> None:
+        """A Resume has come: targets that it does not list have this much credit (K2, K3); one it lists may have less."""
         self._first = first
-        for target in self.targets.values():
+        listed = {limit.target for limit in credit}
+        for name, target in self.targets.items():
             target.wanted = False
-            self._raise(target, *first)
+            if name not in listed:
+                self._raise(target, *first)
             self._unblock(target)  # to ask again for the room that it still lacks (K4)
 
     def rewind(self) -> None:

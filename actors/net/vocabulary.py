@@ -46,8 +46,8 @@ class NodeSend(Local[None]):
     peer: NodeID
 
 
-class NodeConnectRequest(Local[str]):
-    """Connect to a node, whatever there is to send. The answer is the proxy's phase."""
+class NodeConnectRequest(Local[str | TurnedAway]):
+    """Connect to a node, whatever there is to send. The answer is the proxy's phase, or why there is none."""
 
     node: NodeID
 

@@ -119,9 +119,16 @@ def unwrapped() -> Iterator[_Body]:
         yield body
     except BaseExceptionGroup as group:
         inner: BaseException = group
-        while inner is not body.error and isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1:
+        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1 and not _same(inner, body.error):
             inner = inner.exceptions[0]
-        if inner is not body.error:
+        if not _same(inner, body.error):
             raise
     if body.error is not None:
         raise body.error
+
+
+def _same(one: BaseException, other: BaseException | None) -> bool:
+    """Trio copies groups on their way out."""
+    if isinstance(one, BaseExceptionGroup) and isinstance(other, BaseExceptionGroup):
+        return one.exceptions == other.exceptions
+    return one is other
