@@ -51,6 +51,9 @@ def test_consecutive_tells_of_one_sender_are_one_batch() -> None:
     batch = box.take_nowait()
     assert batch.items == notes
     assert sender.left == 0
+    assert repr(batch) == f"<Batch TELL of 10 from {sender.sender}>"
+    with pytest.raises(RuntimeError, match="without an open batch"):
+        sender.append(notes[0])
 
 
 def test_a_batch_that_was_taken_does_not_grow_any_more() -> None:

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 import trio
 from console_fakes import proxy_snapshot
-from trio.testing import memory_stream_pair
+from trio.testing import MockClock, memory_stream_pair
 
 from actors.console.cuts import AHEAD, NoCuts, RandomCuts, TimedCuts
+from actors.console.cutting import Cutting
 from actors.console.errand import Errand, read_line, write_line
 from actors.console.intake import Intake
 from actors.console.knife import Knife
@@ -33,7 +34,7 @@ async def taken(intake: Intake) -> list[list[bytes]]:
     return batches
 
 
-async def test_what_is_taken_joins_to_the_input(autojump_clock: trio.testing.MockClock) -> None:
+async def test_what_is_taken_joins_to_the_input(autojump_clock: MockClock) -> None:
     command, source = memory_stream_pair()
     intake = Intake(source, NoCuts(), already=b"on")
     async with trio.open_nursery() as nursery:
@@ -105,74 +106,87 @@ class FakeLink:
         self.did: list[str] = []
 
     def proxies(self) -> Sequence[ProxySnapshot]:
-        other = proxy_snapshot("a", "x", retained=1)
+        other = proxy_snapshot("a", "x")
         return [other, self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]]
 
     def cut(self, node_id: NodeID) -> bool:
-        self.did.append(f"cut with {len(self.looks)} looks to come")
+        self.did.append("cut")
         return True
 
     def dial_now(self, node_id: NodeID) -> None:
         self.did.append("dial now")
 
 
-def link(state: str, *, retained: int = 0, queued: int = 0, connections: int = 1) -> ProxySnapshot:
-    in_flight = retained + queued
+def link(state: str, *, in_flight: int = 0, connections: int = 1, reconnects: int = 0) -> ProxySnapshot:
     return proxy_snapshot(
         "a",
         "b",
         peer_id=str(PEER),
         state=state,
-        retained=retained,
-        queued=queued,
         connections=connections,
+        reconnects=reconnects,
         ledger=LedgerSnapshot(accepted=in_flight, in_flight=in_flight),
     )
 
 
-def happened() -> trio.Event:
-    event = trio.Event()
-    event.set()
-    return event
+BEFORE = link("ready")
+BACK = link("ready", connections=2, reconnects=1)
 
 
-async def test_the_knife_cuts_before_waiting_messages_are_written_to_a_connection_with_others_in_flight() -> None:
-    node = FakeLink(link("ready"), link("ready", queued=9), link("ready", queued=9, retained=5), link("ready"))
-    assert await Knife(node).sever(PEER, trio.Event())
-    assert node.did == ["cut with 1 looks to come"]
-
-
-async def test_the_knife_cuts_when_all_is_written_and_something_in_flight() -> None:
-    node = FakeLink(link("ready", queued=1), link("ready", retained=5), link("ready"))
-    assert await Knife(node).sever(PEER, happened())
-    assert node.did == ["cut with 1 looks to come"]
-
-
-async def test_the_knife_cuts_nothing_once_everything_has_arrived() -> None:
-    node = FakeLink(link("ready", queued=1), link("ready"))
-    assert not await Knife(node).sever(PEER, happened())
-    assert node.did == []
-
-
-async def test_a_link_is_settled_when_it_has_been_up_for_a_moment_on_one_connection(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    node = FakeLink(link("ready"), link("backoff"), link("dialing"), link("ready", connections=3))
-    await Knife(node).settled(PEER)
+async def test_after_a_cut_the_link_is_hurried_up_until_it_has_settled(autojump_clock: MockClock) -> None:
+    second = link("ready", connections=3, reconnects=1)
+    node = FakeLink(link("ready", in_flight=9), link("backoff", in_flight=9), link("handshaking"), BACK, BACK, second)
+    assert await Knife(node).resumed(PEER, BEFORE)
     assert node.did == ["dial now"]
+    assert node.looks == [second]
     assert 0.02 < trio.current_time() < 0.1
 
 
-async def test_after_a_cut_a_link_is_not_settled_although_it_has_not_noticed(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    node = FakeLink(link("ready", retained=1))
-    knife = Knife(node)
-    await knife.settled(PEER)
-    assert await knife.sever(PEER, happened())
-    node.looks = [link("ready", retained=1), link("backoff", retained=1), link("ready", connections=2)]
-    await knife.settled(PEER)
-    assert node.did == ["cut with 1 looks to come", "dial now"]
+async def test_a_session_that_was_resumed_with_nothing_in_flight_does_not_count(autojump_clock: MockClock) -> None:
+    assert not await Knife(FakeLink(link("backoff"), link("ready", connections=2))).resumed(PEER, BEFORE)
+
+
+async def test_a_cut_that_does_not_come_is_given_up_once_everything_has_arrived(autojump_clock: MockClock) -> None:
+    looks = [link("ready", in_flight=1)] * 1000
+    assert not await Knife(FakeLink(*looks, BEFORE)).resumed(PEER, BEFORE)
+    assert 3 < trio.current_time() < 3.1
+
+
+def test_an_unknown_sender_is_not_cut() -> None:
+    node = FakeLink(BEFORE)
+    Knife(node).sever(None)
+    assert node.did == []
+
+
+async def test_one_cut_after_the_other_and_a_missed_one_again(autojump_clock: MockClock) -> None:
+    plan = RandomCuts(2, Random(1), typical=1)  # at each message
+    node = FakeLink(BEFORE)
+    async with trio.open_nursery() as nursery:
+        cutting = Cutting(plan, Knife(node), nursery, PEER)
+        assert cutting.due(1)
+        assert await cutting.begin(1)
+        assert not cutting.over.is_set()
+        assert cutting.due(2)
+        await cutting.over.wait()  # in vain
+        node.looks = [BEFORE, BACK]
+        assert await cutting.begin(3)
+        await cutting.over.wait()
+        assert cutting.resumed == 1
+        assert cutting.due(4)
+        node.looks = [BACK, link("ready", connections=3, reconnects=2)]
+        assert await cutting.begin(4)
+        await cutting.over.wait()
+        assert cutting.resumed == 2
+        assert not cutting.due(10**9)
+
+
+async def test_a_cut_that_was_only_waited_for_is_not_made_twice(autojump_clock: MockClock) -> None:
+    plan = RandomCuts(1, Random(1), typical=1)
+    async with trio.open_nursery() as nursery:
+        cutting = Cutting(plan, Knife(FakeLink(BEFORE, BACK)), nursery, PEER)
+        assert await cutting.begin(1)
+        assert not await cutting.begin(2)
+        assert cutting.resumed == 1
 
 
 # -- source and drain -------------------------------------------------------------------------------------
@@ -181,21 +195,32 @@ async def test_after_a_cut_a_link_is_not_settled_although_it_has_not_noticed(
 def test_the_source_tells_each_piece_and_counts_it() -> None:
     _, stream = memory_stream_pair()
     to, taken = EngineID(PEER, "drain"), trio.Event()
-    source = bind(Source(stream=stream, knife=Knife(FakeLink(link("ready"))), drain=to), Detached())
-    source.forward(Forward((b"one", b"three"), taken))
-    assert source.effects == [Tell(to, Piece(b"one"), expiry=LONG), Tell(to, Piece(b"three"), expiry=LONG)]
+    source = bind(Source(stream=stream, knife=Knife(FakeLink(BEFORE)), drain=to), Detached())
+    one, three = Piece(b"one"), Piece(b"three", sever=True)
+    source.forward(Forward((one, three), taken))
+    assert source.effects == [Tell(to, one, expiry=LONG), Tell(to, three, expiry=LONG)]
     assert (source.messages, source.size) == (2, 8)
     assert taken.is_set()
+
+
+async def test_the_drain_severs_the_connection_of_who_marked_a_piece() -> None:
+    _, stream = memory_stream_pair()
+    node = FakeLink(BEFORE)
+    drain = bind(open_drain(stream, Knife(node)), Detached(sender=EngineID(PEER, "source")))
+    await drain.piece(Piece(b"x"))
+    assert node.did == []
+    await drain.piece(Piece(b"x", sever=True))
+    assert node.did == ["cut"]
 
 
 @pytest.fixture
 async def drained() -> tuple[Drain, trio.abc.ReceiveStream]:
     command, stream = memory_stream_pair()
-    return open_drain(stream), command
+    return open_drain(stream, Knife(FakeLink(BEFORE))), command
 
 
 async def test_the_drain_writes_in_order_and_confirms_only_what_is_written(
-    drained: tuple[Drain, trio.abc.ReceiveStream], autojump_clock: trio.testing.MockClock
+    drained: tuple[Drain, trio.abc.ReceiveStream], autojump_clock: MockClock
 ) -> None:
     drain, command = drained
     got = bytearray()
@@ -220,7 +245,7 @@ async def test_the_drain_writes_in_order_and_confirms_only_what_is_written(
 
 
 async def test_the_drain_takes_no_more_while_nobody_reads(
-    drained: tuple[Drain, trio.abc.ReceiveStream], autojump_clock: trio.testing.MockClock
+    drained: tuple[Drain, trio.abc.ReceiveStream], autojump_clock: MockClock
 ) -> None:
     drain, _ = drained
     with trio.move_on_after(1):

@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 from msgspec import Raw, msgpack
-from running import NODE, PEER, Crash, Log, Note, Notes, running
+from running import NOBODY, NODE, PEER, Crash, Log, Note, Notes, running
 
 from actors.engine import Engine, on
 from actors.errors import DELIVERED, Expired, Lost, Refused
@@ -66,6 +66,7 @@ class FakeNetwork:
 
     def __init__(self, runtime: Runtime) -> None:
         self.ports: list[FakePort] = []
+        self.port: type[FakePort] = FakePort
         runtime.gateway = self.outlet
 
     def outlet(self, node: NodeID) -> FakeNetwork:
@@ -74,7 +75,7 @@ class FakeNetwork:
         return self
 
     def lane(self, sender: str, target: str) -> FakePort:
-        self.ports.append(FakePort(sender, target))
+        self.ports.append(self.port(sender, target))
         return self.ports[-1]
 
 
@@ -331,6 +332,49 @@ async def test_a_cancelled_ask_is_withdrawn(autojump_clock: trio.testing.MockClo
         assert withdrawn == ["cancel"]
         assert len(runtime.asks) == 0
         assert not runtime.asks.answer(PEER, 1, 0, Raw(encode(1)))
+
+
+async def test_an_answer_may_come_before_the_ask_is_even_accepted(autojump_clock: trio.testing.MockClock) -> None:
+    class Hasty(FakePort):
+        async def ask(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
+            runtime.asks.answer(PEER, slot.correlation, 0, Raw(encode(42)))
+            await trio.lowlevel.checkpoint()
+
+    async with running() as runtime:
+        network = FakeNetwork(runtime)
+        network.port = Hasty
+        assert await runtime.ask(FAR, Far(1)) == 42
+        assert (runtime.asks.late, len(runtime.clock)) == (0, 0)
+
+
+async def test_tells_of_an_engine_that_is_ended_while_an_outbox_is_full_are_not_lost_silently(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    class Full(FakePort):
+        async def tell_slow(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
+            await trio.sleep_forever()
+
+        def tell_nowait(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
+            if self.got:
+                raise Refused("full")
+            self.got.append(data)
+
+    class Teller(Engine):
+        @on(Note)
+        def tell_twice(self, msg: Note) -> None:
+            self.tell(FAR, msg)
+            self.tell(FAR, msg)
+            self.tell(NOBODY, msg)
+
+    async with running() as runtime:
+        network = FakeNetwork(runtime)
+        network.port = Full
+        await runtime.tell(runtime.spawn(Teller(), "teller"), Note("x"))
+        await trio.sleep(1)
+        await runtime.stop_engine("teller")
+        assert network.ports[0].got == [encode(Note("x"))]
+        outcomes = [(letter.to, letter.outcome.split(":")[0]) for letter in runtime.dead_letters.recent]
+        assert outcomes == [(FAR, "refused (full)"), (NOBODY, "refused (no_engine)")]
 
 
 async def test_asks_that_were_written_end_with_the_session(autojump_clock: trio.testing.MockClock) -> None:

@@ -172,8 +172,9 @@ async def test_those_who_wait_for_room_all_get_in(autojump_clock: trio.testing.M
         worker, log = runtime.spawn(Worker(), "worker"), runtime.spawn(Log(), "log")
         for target, message in ((worker, Slow(1)), (log, Note("x"))):
             async with trio.open_nursery() as nursery:
-                for _ in range(20):
+                for _ in range(10):
                     nursery.start_soon(runtime.tell, target, message)
+                    nursery.start_soon(runtime.send, target, message)
         await runtime.ask(worker, Double(1))
         assert len(await runtime.ask(log, Notes())) == 20
         assert runtime.dead_letters.count == 0

@@ -27,6 +27,7 @@ def test_one_engine_may_wait_twice_on_another() -> None:
     waits = Waits[str]()
     waits.add("a", "b")
     waits.add("a", "b")
+    assert waits.waiting("a") == ("b",)
     waits.remove("a", "b")
     assert waits.add("b", "a") == ("b", "a", "b")
     waits.remove("a", "b")
