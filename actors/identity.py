@@ -57,7 +57,7 @@ def _times_eight_is_neutral(square: int, y: int) -> bool:
 class NodeID(bytes):
     """A node's Ed25519 public key: 32 bytes, ordered by bytes, shown as lower-case base32.
 
-    Raises IdentityError for bytes that are no public key, wherever they come from. (SPEC: ExternalID.)
+    Raises IdentityError for bytes that are no public key, wherever they come from. (spec: ExternalID.)
     """
 
     __slots__ = ()

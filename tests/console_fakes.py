@@ -76,7 +76,7 @@ class FakeNode:
     def answer(self, line: bytes) -> bytes:
         request = json.loads(line)
         self.requests.append(request)
-        reply = self.answers.get(request["do"], lambda _: Done())(request)
+        reply = self.answers.get(request["do"], done)(request)
         return msgspec.json.encode(reply) + b"\n"
 
     @contextmanager
@@ -94,6 +94,10 @@ class FakeNode:
                 server.shutdown()
                 thread.join()
                 path.unlink(missing_ok=True)
+
+
+def done(_: dict[str, Any]) -> ControlReply:
+    return Done()
 
 
 def fails(code: str, what: str, hint: str = "", **more: Any) -> Answer:

@@ -20,7 +20,9 @@ from actors.events import DeadLetter, EngineCrashed, Event, ProxyChanged
 from actors.identity import EngineID, NodeID, NodeKey
 from actors.messages import Message, Request
 from actors.net.backoff import BackoffCfg
+from actors.net.link import Link
 from actors.net.network import NetworkCfg
+from actors.net.receive import Receive
 from actors.node import Node, open_node
 from actors.snapshots import LedgerSnapshot, ProxySnapshot
 from transports.addresses import MemoryAddress
@@ -224,6 +226,11 @@ def half_open(connection: Connection, noticed_by: str) -> None:
     connection.cut(ends[noticed_by])
 
 
+def mute(connection: Connection, host: str) -> None:
+    """From now on nothing arrives of what this host says; it hears the other."""
+    connection.blackhole(connection.dialer if connection.dialer.host == host else connection.acceptor)
+
+
 # -- nodes ------------------------------------------------------------------------------------------------
 
 
@@ -263,6 +270,30 @@ class Running:
     def letters(self) -> list[str]:
         """The outcomes of dead letters."""
         return [event.outcome for event in self.events(DeadLetter)]
+
+
+class Sending:
+    """A `send` or `ask` under way, and what it came to."""
+
+    def __init__(self) -> None:
+        self.value: object = None
+        self.over = trio.Event()
+        self._scope = trio.CancelScope()
+
+    async def run(self, verb: Callable[[], Awaitable[object]]) -> None:
+        with self._scope:
+            self.value = await outcome(verb)
+        self.over.set()
+
+    async def wait(self) -> object:
+        """The value, or the SendError that was raised."""
+        await self.over.wait()
+        return self.value
+
+    async def cancel(self) -> None:
+        """Whoever waited gives up."""
+        self._scope.cancel()
+        await self.over.wait()
 
 
 class Bench:
@@ -346,8 +377,43 @@ class Bench:
         await running.gone.wait()
 
     async def link(self, one: str, other: str) -> None:
-        """A permanent link, held by the first."""
+        """A permanent link, held by the first; both ends are ready."""
         await self[one].connect(ID[other])
+        await self.until(lambda: self.ready(other, one))
+
+    def receive(self, name: str, peer: str) -> Receive:
+        """What the node has received of the peer, over all proxies and connections."""
+        record = self[name]._network.peers.find(ID[peer])
+        assert record is not None
+        assert record.receive is not None
+        return record.receive
+
+    def current(self, name: str, peer: str) -> Link:
+        """The link that carries the node's messages to the peer."""
+        entry = self[name]._network.table.find(ID[peer])
+        assert entry is not None
+        assert entry.session is not None
+        assert entry.session.current is not None
+        return entry.session.current
+
+    async def reconnect(self, one: str, other: str, *, within: float = 60.0) -> None:
+        """Cut what connections there are, and wait until another one carries messages both ways."""
+        before = {self.current(one, other), self.current(other, one)}
+        self.wires.cut(one, other)
+        with trio.fail_after(within):
+            for here, there in ((one, other), (other, one)):
+                while not self.ready(here, there) or self.current(here, there) in before:
+                    await trio.sleep(0.001)
+
+    def sending(self, verb: Callable[[], Awaitable[object]]) -> Sending:
+        """Let a `send` or `ask` wait in a task of its own."""
+        sending = Sending()
+        self._nursery.start_soon(sending.run, verb)
+        return sending
+
+    def ledger(self, name: str) -> LedgerSnapshot:
+        """The node's, of all its proxies that are and were."""
+        return self[name].snapshot().statistics.ledger
 
     async def until(
         self, condition: Callable[[], object], *, within: float = 120.0, every: float = 0.001
@@ -401,7 +467,8 @@ def assert_ledgers_balance(nodes: Iterable[Node]) -> None:
 
 def balanced(ledger: LedgerSnapshot) -> bool:
     """Nothing came to an end twice, or never."""
-    return ledger.balanced and min(ledger.delivered, ledger.expired, ledger.lost, ledger.refused, ledger.in_flight) >= 0
+    parts = (ledger.delivered, ledger.sent, ledger.expired, ledger.lost, ledger.refused, ledger.in_flight)
+    return ledger.balanced and min(parts) >= 0
 
 
 async def outcome(verb: Callable[[], Awaitable[object]]) -> object:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from actors.net.life import table_as_markdown
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -216,7 +218,8 @@ def test_the_code_of_the_readme_runs(readme_files: Path, name: str, prints: str)
     assert ran.returncode == 0
 
 
-SENTENCES = re.findall(r"^\| (S\d+) \|[^|]*\|([^|]*)\|([^|]*)\|$", (ROOT / "ARCHITECTURE.md").read_text(), re.MULTILINE)
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()
+SENTENCES = re.findall(r"^\| (S\d+) \|[^|]*\|([^|]*)\|([^|]*)\|$", ARCHITECTURE, re.MULTILINE)
 
 
 def test_the_table_has_every_sentence_of_the_specification() -> None:
@@ -231,6 +234,20 @@ def test_a_sentence_of_the_specification_has_its_module_and_its_test(number: str
         assert re.search(rf"^(async )?def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE), test
     for module in re.findall(r"`([^`]+)`", where):
         assert (ROOT / module).is_file(), module
+
+
+def test_the_table_of_a_proxys_life_is_the_one_that_is_followed() -> None:
+    shown = ARCHITECTURE.partition("<!-- the table of actors.net.life -->\n")[2].partition("\n\n")[0]
+    assert shown == table_as_markdown()
+
+
+def test_every_rule_of_the_protocol_that_is_cited_is_there() -> None:
+    rules = set(re.findall(r"^- \*\*([A-Z]\d+)\*\*", (ROOT / "PROTOCOL.md").read_text(), re.MULTILINE))
+    assert len(rules) > 70
+    for path in repository():
+        if path.suffix == ".py":
+            cited = set(re.findall(r"PROTOCOL ([A-Z]\d+)", path.read_text()))
+            assert cited <= rules, path
 
 
 def test_every_file_that_the_readme_points_to_is_there() -> None:

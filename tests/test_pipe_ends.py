@@ -149,7 +149,7 @@ async def test_a_session_that_was_resumed_with_nothing_in_flight_does_not_count(
 async def test_a_cut_that_does_not_come_is_given_up_once_everything_has_arrived(autojump_clock: MockClock) -> None:
     looks = [link("ready", in_flight=1)] * 1000
     assert not await Knife(FakeLink(*looks, BEFORE)).resumed(PEER, BEFORE)
-    assert 3 < trio.current_time() < 3.1
+    assert 2.9 < trio.current_time() < 3.1
 
 
 def test_an_unknown_sender_is_not_cut() -> None:

@@ -76,7 +76,7 @@ class Engine(Struct, _Bound, metaclass=EngineMeta):
 
     `tell`, `spawn`, `stop` and timers are collected: they take hold together after the handler returned, and
     if it raises, none does. `send` and `ask` are awaited, act at once and are not undone.
-    (SPEC section 2: Engine = cfg, env, behaviour.)
+    (spec: Engine = cfg, env, behaviour.)
     """
 
     behaviour: ClassVar[tuple[Guard, ...]]

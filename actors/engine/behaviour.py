@@ -1,4 +1,4 @@
-"""Which action takes which message. Pure (SPEC section 2: guards in order, the first that holds wins)."""
+"""Which action takes which message. Pure (spec: guards in order, the first that holds wins)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What a handler asked for. Pure: records, collected in order, that take hold together after it returns.
 
-If the handler raises, none does (SPEC section 2: an action yields an effect).
+If the handler raises, none does (spec: an action yields an effect).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ class LocalCfg(Struct, frozen=True):
 
 
 class EngineCfg(Struct, frozen=True):
-    """Configuration: which node, which name, and the engine's own (SPEC section 2: Cfg)."""
+    """Configuration: which node, which name, and the engine's own (spec: Cfg)."""
 
     node: NodeID | None
     """None without a runtime."""
@@ -35,7 +35,7 @@ class MailboxStatistics(Struct, frozen=True):
 
 
 class EngineEnv(Struct, frozen=True):
-    """Environment, as it is at this moment (SPEC section 2: Env)."""
+    """Environment, as it is at this moment (spec: Env)."""
 
     local_state: Mapping[str, object]
     mailbox: MailboxStatistics

@@ -82,7 +82,7 @@ class Local(Request[R_co], gc=True):
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Timer(Local[None]):
-    """A timer's handle and, when it elapses, its message. Equal handles are one timer (SPEC: TimerHandle)."""
+    """A timer's handle and, when it elapses, its message. Equal handles are one timer (spec: TimerHandle)."""
 
 
 class Started(Local[None]):

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 
 class TransportPrefs(Struct, frozen=True, gc=False):
-    """What a message asks of its transport (SPEC section 2: TransportPrefs)."""
+    """What a message asks of its transport (spec: TransportPrefs)."""
 
     ordering: Literal["ordered", "unordered"] = "ordered"
     reliability: Literal["reliable", "unreliable"] = "reliable"

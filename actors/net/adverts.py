@@ -43,7 +43,7 @@ class AdvertError(ConfigError):
 
 
 class NodeAdvert(Struct, frozen=True):
-    """An advert whose signature is good. `data` is the advert; the rest is what it says. (SPEC: NodeAdvert.)"""
+    """An advert whose signature is good. `data` is the advert; the rest is what it says. (spec: NodeAdvert.)"""
 
     data: bytes
     """As signed and as received: stored and passed on like this, never encoded again (PROTOCOL A1)."""

@@ -31,6 +31,7 @@ from actors.net.messages import (
 )
 from actors.net.outbox import Outbox
 from actors.net.receive import Receive
+from actors.net.runs import Run
 from actors.net.wire import MESSAGES, decode, decode_messages, encode
 from actors.runtime import Alarm, Clock
 from transports.base import Stream
@@ -161,6 +162,27 @@ class Link:
             self._out = data[sent:]
             self._room.set()
 
+    def send_lone(self, run: Run) -> bool:
+        """Write a run that finds nothing before it. False, and nothing has happened, if it has to wait."""
+        owner = self.owner
+        if self._out or self.reason is not None or self.going_away or not owner.may_write(self):
+            return False
+        receive, now = self.receive, self._clock.now()
+        parts = owner.outbox.transmit.write_lone(run, now, receive.position)
+        if parts is None:
+            return False
+        self._write_messages(parts, now)
+        return True
+
+    def _write_messages(self, parts: list[bytes], now: float) -> None:
+        receive = self.receive
+        self.owner.writing(self, now)
+        self._owes_settled = False
+        if receive.news or receive.refusals:
+            parts.insert(0, encode(receive.ack()))
+        receive.acknowledged = receive.position
+        self.write(b"".join(parts))
+
     def pump(self) -> None:
         """Write what the transmit half lets us; the acknowledgement that is owed rides on it (S11)."""
         if self._out or self.reason is not None or self.going_away:
@@ -171,12 +193,7 @@ class Link:
             parts = transmit.write(now, receive.position)
             if parts is None:
                 break
-            self.owner.writing(self, now)
-            self._owes_settled = False
-            if receive.news or receive.refusals:
-                parts.insert(0, encode(receive.ack()))
-            receive.acknowledged = receive.position
-            self.write(b"".join(parts))
+            self._write_messages(parts, now)
         if transmit.wants:
             self._ask_for_room(transmit.wants)
         if self._owes_settled:

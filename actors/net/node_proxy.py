@@ -330,7 +330,8 @@ class NodeProxy(Engine):
     def _dial(self) -> None:
         self.state.backoff.attempt(self.now)
         self.cancel_timer(RetryDue())
-        self.state.attempt = trio.CancelScope(deadline=self.now + self.network.cfg.attempt_timeout)
+        most = min(self.network.cfg.attempt_timeout, self.network.cfg.backoff.cap)  # T4
+        self.state.attempt = trio.CancelScope(deadline=self.now + most)
         self.orders.send.send_nowait(self._schedule())
 
     def _schedule(self) -> Schedule:

@@ -43,6 +43,7 @@ class Pump(Protocol):
     """The current connection: writes what the transmit half lets it."""
 
     def pump(self) -> None: ...
+    def send_lone(self, run: Run) -> bool: ...
 
 
 Reroute = Callable[[str, str], "Port"]
@@ -271,8 +272,11 @@ class Outbox:
         """A run that is complete: at once when nothing is on its way before it, else behind that."""
         self.transmit.admit(run)
         if self._posted == self._taken:
-            self._queue(run)
-            self.pump()
+            if self.current is None or not self.current.send_lone(run):
+                self._queue(run)
+                self.pump()
+            else:
+                self._watch(run.deadline)
         else:
             self._sealed[run] = None
             self._post(run)
@@ -358,8 +362,9 @@ class Outbox:
             self.emptied()
 
     def _watch(self, deadline: float) -> None:
-        if deadline < self._earliest:
-            self._set_alarm(expires_at(deadline))
+        due = expires_at(deadline)
+        if due < self._earliest:
+            self._set_alarm(due)
 
     def _set_alarm(self, deadline: float) -> None:
         if self._alarm is not None:

@@ -17,6 +17,7 @@ from actors.net.credit import FIRST, Inlet, Room
 from actors.net.messages import Ack, Kind, Limit, Messages, Refusal, Resume, RunHead
 from actors.net.wire import guarded
 
+_TELL, _REPLY, _SKIP, _CANCEL = Kind.TELL, Kind.REPLY, Kind.SKIP, Kind.CANCEL
 MAX_REFUSALS = 4096
 MAX_TARGETS = 4096
 MAX_LANES = 16384
@@ -197,13 +198,14 @@ class Receive:
         if names is None:
             raise ProtocolError(f"lane {head.lane} was never declared")
         number, count = number + known, head.count - known
-        if head.kind is Kind.REPLY:
+        kind = head.kind
+        if kind is _REPLY:
             for late in answer(body, head.count):
                 if late >= known:
                     self._refuse(number + late - known, "late")
-        elif head.kind is Kind.SKIP and not names[1]:
+        elif kind is _SKIP and not names[1]:
             _skipped(body, head.count)  # in the place of answers: no credit was used
-        elif head.kind is Kind.CANCEL:
+        elif kind is _CANCEL:
             correlations = _checked(guarded(_numbers, body), head.count)
             if (place := find(names[1])) is not None:
                 place.cancel(self._inlet(names[1], place), correlations)
@@ -226,7 +228,7 @@ class Receive:
     ) -> None:
         """The new part of a run for an engine: into its mailbox, or refused, or skipped."""
         count = head.count - known
-        if head.kind is Kind.SKIP:
+        if head.kind is _SKIP:
             return self._pass(inlet, count, sum(_skipped(body, head.count)[known:]))
         size = len(body) - array_head(head.count)
         if known:
@@ -237,7 +239,7 @@ class Receive:
             return self._refuse_all(inlet, number, count, size, "no_engine")
         if not inlet.has_space(count):
             return self._refuse_all(inlet, number, count, size, "full")
-        tell = head.kind is Kind.TELL
+        tell = head.kind is _TELL
         items: list[object] = place.tells(body, head.count) if tell else list(place.asks(body, head.count))
         if known:
             del items[:known]

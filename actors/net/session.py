@@ -211,7 +211,7 @@ class Session:
             self.outbox.transmit.rewind()
         for link in [link for link in self.links if beats(best, link.contender)]:
             link.close("superseded")
-        self.outbox.pump()
+        resumed[best].pump()
 
     def _drop_links(self, reason: str) -> None:
         for link in list(self.links):

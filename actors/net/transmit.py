@@ -146,6 +146,20 @@ class Transmit:
             picked = self._pick_new(now) if self._ready else None
         return self._frame(picked, now, upto) if picked else None
 
+    def write_lone(self, run: Run, now: float, upto: int) -> list[bytes] | None:
+        """As `queue` and `write` together, for an admitted run that finds nothing before it (asks, answers).
+
+        None, and nothing has happened, if something waits already or the run has to.
+        """
+        lane = run.lane
+        if self._ready or self._again or lane.ready or run.size > FRAME_BYTES:
+            return None
+        if self._affordable(lane.target, run) < run.count:
+            return None
+        self._watch(run)
+        self._number(run)
+        return self._frame((run,), now, upto)
+
     def _pick_again(self, now: float) -> list[Run]:
         picked: list[Run] = []
         size = 0

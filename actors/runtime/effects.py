@@ -1,4 +1,4 @@
-"""What a handler asked for, made to hold: all of it or nothing (SPEC section 2: an action yields an effect).
+"""What a handler asked for, made to hold: all of it or nothing (spec: an action yields an effect).
 
 `prepare` finds every reason to refuse before anything has happened; a mistake is the handler's, and crashes it.
 `carry_out` does not fail: a tell that cannot be accepted becomes a dead letter.

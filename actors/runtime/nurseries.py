@@ -124,7 +124,7 @@ def unwrapped() -> Iterator[_Body]:
         if not _same(inner, body.error):
             raise
     if body.error is not None:
-        raise body.error
+        raise body.error from body.error.__cause__  # not "during handling of" the group
 
 
 def _same(one: BaseException, other: BaseException | None) -> bool:

@@ -125,7 +125,7 @@ class Verbs:
                 await self._wait_for_room(port, expiry, handler_here(), port.open)
                 port.tell(msg)
             return
-        slot = Slot(trio.current_time() + expiry, type(msg), peer=to.node)
+        slot = Slot(self._runtime.clock.now() + expiry, type(msg), peer=to.node)
         alarm = self._runtime.clock.call_at(slot.deadline, slot.expire)
         try:
             await port.send(encode(msg), expiry, prefs, slot)
@@ -148,7 +148,7 @@ class Verbs:
 
     async def _ask_local(self, port: LocalPort, msg: Request[Any], expiry: float) -> object:
         runtime, waiter, target = self._runtime, handler_here(), port.target.name
-        slot = Slot(trio.current_time() + expiry, type(msg))
+        slot = Slot(runtime.clock.now() + expiry, type(msg))
         ask = (slot, self._checked(msg))
         if waiter is not None:
             await self._add_edge(waiter, target)
@@ -166,7 +166,7 @@ class Verbs:
         self, port: Port, to: EngineID, msg: Request[Any], prefs: TransportPrefs, expiry: float
     ) -> object:
         runtime, data = self._runtime, encode(msg)
-        slot = runtime.asks.open(trio.current_time() + expiry, type(msg), to.node or runtime.id)
+        slot = runtime.asks.open(runtime.clock.now() + expiry, type(msg), to.node or runtime.id)
         alarm = runtime.clock.call_at(slot.deadline, slot.expire)
         try:
             await port.ask(data, expiry, prefs, slot)

@@ -1,0 +1,101 @@
+"""`actors up`, `down` and what one does in between, with real nodes."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.console.main import main
+
+Capture = pytest.CaptureFixture[str]
+PATIENCE = 60
+
+
+@pytest.fixture(autouse=True)
+def own_runtime_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    directory = tmp_path_factory.mktemp("x")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    return directory
+
+
+def data_of(capture: Capture) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads(capture.readouterr().out)["data"]
+    return data
+
+
+@pytest.mark.parametrize(
+    ("topology", "pairs"), [("mesh", {"ab", "ac", "bc"}), ("ring", {"ab", "ac", "bc"}), ("star", {"ab", "ac"})]
+)
+def test_up_in_memory_shows_its_nodes_and_ends_after_its_time(capsys: Capture, topology: str, pairs: set[str]) -> None:
+    assert main(["up", "--transport", "memory", "--topology", topology, "--for", "0.01", "--json"]) == 0
+    data = data_of(capsys)
+    assert [node["name"] for node in data["nodes"]] == ["a", "b", "c"]
+    assert {"".join(sorted(proxy["node"] + proxy["peer"])) for proxy in data["proxies"]} == pairs
+    assert all(proxy["state"] == "ready" and proxy["permanence"] == "permanent" for proxy in data["proxies"])
+    assert data["ready_seconds"] >= 0
+
+
+def test_up_without_json_prints_a_table_and_what_to_try(capsys: Capture) -> None:
+    assert main(["up", "2", "--transport", "memory", "--for", "0.01"]) == 0
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["NAME", "a", "b"]
+    assert "actors ask b/echo echo.ping '{\"n\": 1}' --from a" in printed.err
+
+
+def test_a_cluster_of_that_name_that_runs_already_is_not_touched(capsys: Capture) -> None:
+    up = [sys.executable, "-m", "actors", "up", "1", "--transport", "memory"]
+    with subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith(b"NAME")
+        running.stdout.readline()
+        assert main(["up", "1", "--transport", "memory"]) == 78
+        assert "actors down --cluster local" in capsys.readouterr().err
+        running.send_signal(signal.SIGTERM)
+    assert running.returncode == 143
+
+
+@pytest.mark.slow
+def test_a_detached_cluster_answers_until_it_is_taken_down(capsys: Capture, own_runtime_directory: Path) -> None:
+    # In a process of its own, as the nodes are to outlive it.
+    up = [sys.executable, "-m", "actors", "up", "2", "--detach", "--json"]
+    done = subprocess.run(up, capture_output=True, timeout=PATIENCE, check=True)
+    try:
+        assert json.loads(done.stdout)["data"]["detached"] is True
+        assert main(["ls", "proxies", "--json"]) == 0
+        proxies = data_of(capsys)["proxies"]
+        assert [(proxy["node"], proxy["peer"], proxy["state"]) for proxy in proxies] == [
+            ("a", "b", "ready"),
+            ("b", "a", "ready"),
+        ]
+
+        assert main(["ask", "b/echo", "echo.ping", '{"n": 1}', "--from", "a", "--json"]) == 0
+        data = data_of(capsys)
+        assert data["reply"] == {"n": 1}
+        assert (data["path"]["from"], data["path"]["to"], data["path"]["transport"]) == ("a", "b", "tcp")
+
+        assert main(["ask", "a/counter", "counter.relay", '{"to": "b/counter", "amount": 3}', "--json"]) == 0
+        assert data_of(capsys)["reply"] == 3
+        assert main(["send", "b/sink", "sink.drop", '{"data": "hello"}']) == 0
+        assert main(["ask", "b/sink", "sink.count", "--from", "b"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"messages": 1, "characters": 5}
+
+        assert main(["ask", "b/counter", "counter.add", '{"amount": 1000}', "--json"]) == 5
+        assert json.loads(capsys.readouterr().out)["error"]["code"] == "refused"
+        assert main(["ask", "b/echo", "echo.ping", '{"m": 1}']) == 2
+        assert main(["ask", "b/echo", "echo.pin"]) == 2
+        assert main(["ask", "b/ecko", "echo.ping"]) == 2
+        assert "did you mean echo?" in capsys.readouterr().err
+
+        assert main(["proxy", "a", "b", "--ephemeral", "--json"]) == 0
+        capsys.readouterr()
+    finally:
+        assert main(["down", "--json"]) == 0
+    assert data_of(capsys)["stopped"] == ["a", "b"]
+    assert main(["ls"]) == 3
+    assert list((own_runtime_directory / "actors").iterdir()) == []
