@@ -10,8 +10,10 @@ import trio
 from proxies import ID, Item, Journal, Question, Sink, bench, virtual
 
 import actors
+from actors.engine import Engine, on
 from actors.errors import ConfigError, EngineNameError, Lost, Refused
 from actors.identity import EngineID, NodeKey
+from actors.messages import Request
 from actors.net.adverts import AdvertError
 from actors.node import open_node
 from transports.errors import AddressError, AddressInUse
@@ -133,6 +135,34 @@ async def test_tell_nowait_is_refused_when_the_outbox_is_full() -> None:
         assert 1000 < told <= 4096
         snapshot = nodes["a"].snapshot().statistics.ledger
         assert snapshot.accepted == snapshot.in_flight == told
+
+
+class Fill(Request[bytes]):
+    """Answered with so many bytes."""
+
+    size: int
+
+
+class Filler(Engine):
+    """Answers as large as one asks for."""
+
+    @on(Fill)
+    def fill(self, msg: Fill) -> bytes:
+        return bytes(msg.size)
+
+
+@virtual
+async def test_an_answer_that_no_frame_can_carry_is_refused_and_nothing_else() -> None:
+    async with bench("a", "b") as nodes:
+        filler = nodes["b"].spawn(Filler(), "filler")
+        await nodes.link("a", "b")
+        assert len(await nodes["a"].ask(filler, Fill(1_000_000))) == 1_000_000
+        with pytest.raises(Refused, match="too_large"):
+            await nodes["a"].ask(filler, Fill(2_000_000))
+        assert await nodes["a"].ask(filler, Fill(1)) == b"\0"
+        proxy = nodes.proxy("a", "b")
+        assert proxy is not None
+        assert proxy.connections == 1
 
 
 @virtual

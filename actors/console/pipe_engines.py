@@ -81,7 +81,7 @@ class Source(Engine):
     @on(Forward)
     def forward(self, msg: Forward) -> None:
         for piece in msg.pieces:
-            self.tell(self.drain, piece, expiry=LONG)
+            self.tell(self.drain, piece, expiry=30.0)
             self.size += len(piece.data)
         self.messages += len(msg.pieces)
         msg.taken.set()
@@ -157,6 +157,7 @@ class Drain(Engine):
     @on(Finish)
     async def finish(self, _: Finish) -> Received:
         await self.to_port.send(b"")
+        await self.written.wait()
         return Received(self.messages, self.size)
 
     async def port(self) -> None:

@@ -176,7 +176,7 @@ class Engine(Struct, _Bound, metaclass=EngineMeta):
     async def port(self) -> None:
         """To be defined by an engine that touches the world: runs beside its messages, for one life.
 
-        When it returns the engine stops, when it raises the engine crashes. It tells the engine what happened by
+        When it returns this life is over, when it raises the engine crashes; the policy says what follows. It tells the engine what happened by
         `post`; what it collects takes hold with the next message.
         """
 

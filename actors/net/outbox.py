@@ -25,7 +25,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
-from actors.net.messages import MAX_FRAME, Kind
+from actors.net.messages import MAX_FRAME, Kind, Status
 from actors.net.runs import FLAT, Lane, Run, Target
 from actors.net.transmit import Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
@@ -36,6 +36,8 @@ FRAME_MARGIN = 4096
 """What a frame may need beside the payload of its one message."""
 _CROWD = 16
 _CANCEL_EXPIRY = 30.0
+_ANSWER_HEAD = 16
+"""Bytes of an answer before its value."""
 _encode = msgpack.Encoder().encode
 
 
@@ -331,6 +333,8 @@ class Outbox:
     def reply(self, correlation: int, status: int, value: object, deadline: float) -> None:
         """Collect an answer. It takes no room: the one who asked made it. `value` may be a Raw: encoded already."""
         data = bytes(value) if isinstance(value, Raw) else _encode(value)
+        if len(data) > self.transmit.max_message - _ANSWER_HEAD:
+            status, data = Status.REFUSED, _encode("too_large")  # no frame of this connection could carry it (S14)
         self._replies.append(b"\x93" + _encode(correlation) + _encode(status) + data)
         self._replies_due = deadline if self._replies_due == inf else max(self._replies_due, deadline)
 
