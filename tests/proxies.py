@@ -164,15 +164,16 @@ class Sink(Engine):
         return 0
 
 
-class Stuck(Engine):
-    """Never handles its second message."""
+class Gated(Engine):
+    """Handles an Item only once the gate is open."""
 
     journal: Journal
+    gate: trio.Event
 
     @on(Item)
     async def item(self, msg: Item) -> None:
+        await self.gate.wait()
         self.journal.got.append((str(self.sender), msg.n))
-        await trio.sleep_forever()
 
 
 # -- the network ------------------------------------------------------------------------------------------

@@ -7,20 +7,9 @@ import trio
 
 from actors.errors import Expired, Lost, Refused
 from actors.events import Disconnected
-from actors.net.messages import Want
-from actors.node import Node
-from proxies import (
-    DAY,
-    ID,
-    Bench,
-    Item,
-    Question,
-    Wires,
-    bench,
-    mute,
-    outcome,
-    virtual,
-)
+from actors.net.backoff import BackoffCfg
+from actors.net.network import NetworkCfg
+from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
 from transports.pipes import Pipe
 
 
@@ -159,7 +148,7 @@ async def test_a_written_message_that_expires_with_its_ack_on_the_way_is_settled
 
 @virtual
 async def test_messages_that_expire_on_lost_connections_are_skipped_and_use_up_no_credit() -> None:
-    async with bench("a", "b") as nodes:
+    async with bench("a", "b", cfg=NetworkCfg(backoff=BackoffCfg(cap=0.3))) as nodes:
         await nodes.link("a", "b")
         for n in range(20):  # more than the first credit
             mute(nodes.wires.only("a", "b"), "a")

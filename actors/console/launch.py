@@ -94,7 +94,7 @@ async def _serve(nodes: Sequence[Node], directory: Path, launch: Launch, show: S
             await nursery.start(partial(serve_control, node, directory / f"{node.name}.sock", stop=ended.set))
         show(await _look(directory, began))
         await _wait(launch, ended.wait)
-        nursery.cancel_scope.cancel()
+        pass
 
 
 async def _look(directory: Path, began: float) -> Started:

@@ -81,7 +81,7 @@ class Source(Engine):
     @on(Forward)
     def forward(self, msg: Forward) -> None:
         for piece in msg.pieces:
-            self.tell(self.drain, piece, expiry=30.0)
+            self.tell(self.drain, piece, expiry=LONG)
             self.size += len(piece.data)
         self.messages += len(msg.pieces)
         msg.taken.set()

@@ -105,6 +105,7 @@ class _Door:
         if sender is None:
             sender = self._senders[run.sender] = EngineID(self._delivery.peer, run.sender)
         batch = Batch(sender, int(run.kind), run.items, run.size, origin, run.deadline)
+        batch.lone = run.lone and run.kind is Kind.ASK
         self.cell.mailbox.deliver(batch)
 
     def cancel(self, inlet: Inlet, correlations: list[int]) -> None:

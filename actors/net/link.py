@@ -42,6 +42,8 @@ ACK_EVERY = 256
 """Messages after which an Ack does not wait."""
 ACK_DELAY = 0.005
 """Seconds that an Ack may wait for something to ride on."""
+QUICK = 16
+"""Lone asks of one read that may be handled by the reader itself."""
 _MAX_BACKLOG = 1 << 20
 _PROTOCOL_ERROR = "protocol error"
 """How a Bye begins whose sender could not take what we wrote (S14)."""
@@ -262,6 +264,7 @@ class Link:
         """All whole frames that have come, then the acknowledgement they ask for (S11)."""
         now = self._clock.now()
         self.liveness.received(now)
+        self.receive.quick = QUICK
         next_frame = self._frames.next_frame
         try:
             while self.reason is None and (frame := next_frame()) is not None:
@@ -336,6 +339,8 @@ class Link:
         if isinstance(due, Ask):
             self.write(encode(Ping(due.token)))
             self.liveness.ping_sent(now)
+        self.owner.outbox.transmit.want_again()
+        self.pump()
         if self.reason is None:
             self._beat_alarm = self._clock.call_at(max(self.liveness.next_deadline(), now + 0.01), self._beat)
 

@@ -45,7 +45,7 @@ class Place(Protocol):
 class Arrived:
     """A run that goes into a mailbox: who sent it, and its decoded messages."""
 
-    __slots__ = ("deadline", "inlet", "items", "kind", "sender", "size")
+    __slots__ = ("deadline", "inlet", "items", "kind", "lone", "sender", "size")
 
     def __init__(self, inlet: Inlet, sender: str, kind: Kind, items: list[object], size: int, deadline: float) -> None:
         self.inlet = inlet
@@ -54,6 +54,8 @@ class Arrived:
         self.items = items
         self.size = size
         self.deadline = deadline
+        self.lone = False
+        """The only message of its frame."""
 
 
 Find = Callable[[str], Place | None]
@@ -79,6 +81,9 @@ class Receive:
         """The position that was last written in an Ack or Resume."""
         self.duplicates = 0
         self.received = 0
+        self.quick = 0
+        """So many lone messages may still be handled at once before others have their turn; the reader says."""
+        self._lone = False
         self.news = False
         """Whether there is a refusal or a limit to tell without delay."""
         self.refusals: dict[int, str] = {}
@@ -170,6 +175,7 @@ class Receive:
         if len(lanes) > MAX_LANES:
             raise ProtocolError("too many lanes")
         number, offset = record.first, 0
+        self._lone = self.quick > 0 and len(record.runs) == 1 and record.runs[0].count == 1
         for head in record.runs:
             if head.count <= 0 or head.size < 0 or offset + head.size > len(payload):
                 raise ProtocolError("a run that is longer than its frame")
@@ -248,7 +254,12 @@ class Receive:
             size -= self._refuse_wrong(inlet, number, items, wrong, size)
         if items:
             inlet.arrived(len(items), size)
-            place.deliver(Arrived(inlet, sender, head.kind, items, size, now + head.ttl / 1000))
+            run = Arrived(inlet, sender, head.kind, items, size, now + head.ttl / 1000)
+            if self._lone:
+                run.lone = True
+                self.quick -= 1
+                self.position = number  # its answer may leave before this returns, and acknowledge it
+            place.deliver(run)
 
     def _refuse_wrong(self, inlet: Inlet, number: int, items: list[object], wrong: list[int], size: int) -> int:
         """Take out what the target does not speak; how many bytes of the run that was, in proportion."""

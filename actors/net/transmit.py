@@ -292,14 +292,20 @@ class Transmit:
     # -- what the receiver says -------------------------------------------------------------------------
 
     def resume(self, first: tuple[int, int], credit: Sequence[Limit]) -> None:
-        """A Resume has come: targets that it does not list have this much credit (K2, K3); one it lists may have less."""
+        """A Resume has come: a target that it does not list has this much credit (K2, K3), one listed has its own."""
         self._first = first
+        self.want_again()
         listed = {limit.target for limit in credit}
         for name, target in self.targets.items():
-            target.wanted = False
             if name not in listed:
                 self._raise(target, *first)
-            self._unblock(target)  # to ask again for the room that it still lacks (K4)
+
+    def want_again(self) -> None:
+        """Ask once more for room that was not given (K4)."""
+        for target in self.targets.values():
+            if target.wanted:
+                target.wanted = False
+                self._unblock(target)
 
     def rewind(self) -> None:
         """Another connection is the current one: write again all that is not acknowledged (S6)."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from inspect import iscoroutinefunction
 from itertools import islice
 from operator import length_hint
 from types import CoroutineType
@@ -41,6 +42,12 @@ _WITHDRAWN = object()
 
 
 @lru_cache(maxsize=1024)
+def _plain(cls: type[Engine]) -> dict[type, Any]:
+    """Of these, the ones that cannot wait."""
+    return {message: action for message, action in _unguarded(cls).items() if not iscoroutinefunction(action)}
+
+
+@lru_cache(maxsize=1024)
 def _unguarded(cls: type[Engine]) -> dict[type, Any]:
     """The actions that no guard decides about, by message."""
     return {message: guards[0][1] for message, guards in cls.table.items() if guards[0][0] is None}
@@ -57,6 +64,10 @@ class Loop:
         self._pace = cell.runtime.pace
         self._table = table
         self._direct = _unguarded(type(cell.pristine))
+        self._plain = _plain(type(cell.pristine))
+        cell.mailbox.at_once = self.handle_at_once
+        self._life: Life | None = None
+        """The life whose messages are handled here."""
         self.handled = self.late = self.unhandled = 0
         self.message: Request[Any] | None = None
         """The message whose handler did not return."""
@@ -77,6 +88,7 @@ class Loop:
         """Handle messages until the engine stops. Raises what a handler raises."""
         mailbox, pace, since = self._mailbox, self._pace, 0
         self.message = None
+        self._life = life
         if Started in self._table:
             await self._tells(life, life.id, iter((_STARTED,)))
         while not life.stopping:
@@ -138,22 +150,27 @@ class Loop:
                     continue  # withdrawn while it waited
                 ref, message = ask
                 self._asked = origin, ref
-                action = self._direct.get(type(message)) or self._choose(engine, message)
-                if action is None:
-                    self._asked = None
-                    self.unhandled += 1
-                    self._refuse(origin, ref, _unhandled(life.id, message))
-                    continue
-                if origin is None:
-                    ref.written = True
-                value = action(engine, message)
-                if value.__class__ is CoroutineType:
-                    value = await self._await_answer(value, batch, ref)
+                value: Any
+                if batch.early is not None:
+                    value = _unwrap(batch.early)
+                else:
+                    action = self._direct.get(type(message)) or self._choose(engine, message)
+                    if action is None:
+                        self._asked = None
+                        self.unhandled += 1
+                        self._refuse(origin, ref, _unhandled(life.id, message))
+                        continue
+                    if origin is None:
+                        ref.written = True
+                    value = action(engine, message)
+                    if value.__class__ is CoroutineType:
+                        value = await self._await_answer(value, batch, ref)
                 if value is _WITHDRAWN:
                     effects.clear()
                 else:
                     if origin is not None:
-                        value = Raw(encode(value))  # if it cannot be encoded the handler is wrong: it has no effects
+                        if value.__class__ is not Raw:
+                            value = Raw(encode(value))  # if it cannot be encoded the handler is wrong: no effects
                     elif self._pace.strict:
                         value = reply_through_codec(type(message), value)
                     if effects:
@@ -167,6 +184,31 @@ class Loop:
             raise
         finally:
             self._flush()
+
+    def handle_at_once(self, batch: Batch) -> bool:
+        """Handle a lone ask in the task that brought it, for an engine that waits: a task switch less, 15 us.
+
+        Only for a `def` without guard. False: the mailbox has to take it; if its handler has run by then, what it
+        asked for or raised is left in hand for the engine's own task.
+        """
+        life, (ref, message) = self._life, batch.items[0]
+        action = self._plain.get(type(message))
+        if life is None or action is None or batch.origin is None:
+            return False
+        life.sender = batch.sender
+        try:
+            value = Raw(encode(action(life.engine, message)))
+        except Exception as error:  # raised again in the engine's task, where it is contained
+            batch.early = None, error
+            return False
+        if life.effects:
+            batch.early = value, None
+            return False
+        batch.origin.reply(ref, _OK, value)
+        batch.origin.flush()
+        self.handled += 1
+        self._let_go(batch, 1, batch.size)
+        return True
 
     async def _await_answer(self, handler: CoroutineType[Any, Any, Any], batch: Batch, ref: Any) -> object:
         """The handler's deadline is the ask's; who withdraws the ask cancels it (PROTOCOL Q1, Q2)."""
@@ -313,6 +355,13 @@ class Loop:
             self._mailbox.release(count, size)
             if batch.origin is not None:
                 batch.origin.consumed(count, size)
+
+
+def _unwrap(early: tuple[Raw | None, Exception | None]) -> Raw | None:
+    value, error = early
+    if error is not None:
+        raise error
+    return value
 
 
 def _unhandled(engine: EngineID, message: Request[Any]) -> Refused:

@@ -15,6 +15,7 @@ from enum import IntEnum
 from math import inf
 from typing import Any, Final, Literal, Protocol
 
+from msgspec import Raw
 from trio.lowlevel import Abort, ParkingLot, RaiseCancelT, Task, current_task, reschedule
 from trio.lowlevel import wait_task_rescheduled as park
 
@@ -57,7 +58,7 @@ class Origin(Protocol):
 class Batch:
     """Consecutive messages of one sender. `deadline` is that of the asks in it."""
 
-    __slots__ = ("deadline", "items", "kind", "origin", "port", "sender", "size")
+    __slots__ = ("deadline", "early", "items", "kind", "lone", "origin", "port", "sender", "size")
 
     def __init__(
         self,
@@ -76,6 +77,10 @@ class Batch:
         self.deadline = deadline
         self.port: LocalPort | None = None
         """Whoever may still append to it."""
+        self.lone = False
+        """One ask of another node, with nothing behind it: worth a try to handle it at once."""
+        self.early: tuple[Raw | None, Exception | None] | None = None
+        """What its handler gave or raised when it was handled at once; the engine's task does the rest."""
 
     def __repr__(self) -> str:
         growing = ", open" if self.port else ""
@@ -107,6 +112,7 @@ class Mailbox:
         "_queue",
         "_reader",
         "_reserved",
+        "at_once",
         "capacity",
         "capacity_bytes",
         "closed",
@@ -139,6 +145,8 @@ class Mailbox:
         """All that are bound to this mailbox."""
         self.turn_away: Callable[[list[Batch]], None] = _ignore
         """What happens to a batch for an engine that has ended."""
+        self.at_once: Callable[[Batch], bool] = _not_now
+        """What may be done with a lone ask for an engine that waits for one."""
         self._queue: deque[Batch] = deque()
         self._reader: Task | None = None
 
@@ -162,7 +170,8 @@ class Mailbox:
             return
         self.held += len(batch.items)
         self.held_bytes += batch.size
-        self.put(batch)
+        if not (batch.lone and self._reader is not None and self.at_once(batch)):
+            self.put(batch)
 
     def put(self, batch: Batch) -> None:
         """Behind all that is there; counting is the caller's."""
@@ -339,3 +348,7 @@ def _closed(_: object) -> None:
 
 def _ignore(_: list[Batch]) -> None:
     """A mailbox without an engine."""
+
+
+def _not_now(_: Batch) -> bool:
+    return False
