@@ -404,7 +404,7 @@ class Bench:
         with trio.fail_after(within):
             for here, there in ((one, other), (other, one)):
                 while not self.ready(here, there) or self.current(here, there) in before:
-                    await trio.sleep(0.001)
+                    await trio.sleep(0.01)
 
     def sending(self, verb: Callable[[], Awaitable[object]]) -> Sending:
         """Let a `send` or `ask` wait in a task of its own."""

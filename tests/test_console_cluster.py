@@ -60,6 +60,23 @@ def test_a_cluster_of_that_name_that_runs_already_is_not_touched(capsys: Capture
     assert running.returncode == 143
 
 
+def test_nodes_in_memory_cannot_be_left_behind(capsys: Capture) -> None:
+    assert main(["up", "--transport", "memory", "--detach"]) == 2
+    assert "--detach" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_up_ends_when_its_nodes_are_taken_down_from_elsewhere() -> None:
+    up = [sys.executable, "-m", "actors", "up", "1", "--json"]
+    with subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline().startswith(b"{")
+        assert main(["down"]) == 0
+        _, words = running.communicate(timeout=PATIENCE)
+    assert running.returncode == 0
+    assert words == b"node a has ended (exit code 0)\n"
+
+
 @pytest.mark.slow
 def test_a_detached_cluster_answers_until_it_is_taken_down(capsys: Capture, own_runtime_directory: Path) -> None:
     # In a process of its own, as the nodes are to outlive it.

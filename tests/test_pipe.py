@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -85,19 +86,13 @@ def test_nothing_in_is_nothing_out_and_json_goes_to_stderr() -> None:
 
 
 def test_a_reader_that_has_seen_enough_ends_it_without_words() -> None:
-    with (
-        subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless,
-        subprocess.Popen(
-            command(), stdin=endless.stdout, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        ) as piping,
-    ):  # fmt: skip
-        assert endless.stdout and piping.stdout and piping.stderr  # noqa: PT018 - for the type checker
-        endless.stdout.close()
-        assert piping.stdout.read(1000) == b"y\n" * 500
+    with running() as piping:
+        assert piping.stdout is not None
         piping.stdout.close()
-        words = piping.stderr.read()
-    assert words == b""
-    assert piping.returncode == 141
+        piping.stdout = None
+        code, words = ended(piping, b"second\n")
+    assert words == ""
+    assert code == 141
 
 
 @pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -105,10 +100,7 @@ def test_a_signal_ends_all_of_it(tmp_path: Path, signum: signal.Signals, code: i
     report = tmp_path / "r.json"
     with running("--report", str(report)) as piping:
         piping.send_signal(signum)
-        assert piping.stderr is not None
-        words = piping.stderr.read().decode()
-    assert piping.returncode == code
-    assert words == f"actors: ended by {signum.name}\n"
+        assert ended(piping) == (code, f"actors: ended by {signum.name}\n")
     assert report_of(report)["error"]["code"] == "interrupted"
 
 
@@ -116,9 +108,8 @@ def test_a_node_that_is_killed_ends_it_with_1(tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     with running("--report", str(report)) as piping:
         os.kill(pid_of("b"), signal.SIGKILL)
-        assert piping.stderr is not None
-        words = piping.stderr.read().decode()
-    assert piping.returncode == 1
+        code, words = ended(piping)
+    assert code == 1
     assert "node b ended (signal 9)" in words
     assert "Traceback" not in words
     assert report_of(report)["ok"] is False
@@ -147,17 +138,33 @@ def test_what_cannot_be_is_bad_usage(arguments: tuple[str, ...]) -> None:
     assert b"hint  actors pipe --help" in done.stderr
 
 
-def running(*arguments: str) -> subprocess.Popen[bytes]:
+@contextmanager
+def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A stream that has begun, and whose input does not end."""
-    piping = subprocess.Popen(
-        command(*arguments), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )  # fmt: skip
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command(*arguments), stdin=pipe, stdout=pipe, stderr=pipe) as piping:
+        try:
+            assert piping.stdin is not None
+            assert piping.stdout is not None
+            piping.stdin.write(b"first\n")
+            piping.stdin.flush()
+            assert piping.stdout.readline() == b"first\n"
+            yield piping
+        finally:
+            piping.kill()
+
+
+def ended(piping: subprocess.Popen[bytes], data: bytes = b"") -> tuple[int, str]:
+    """The exit code and the words of a stream that ends by itself, perhaps after some more input."""
     assert piping.stdin is not None
-    assert piping.stdout is not None
-    piping.stdin.write(b"first\n")
+    piping.stdin.write(data)
     piping.stdin.flush()
-    assert piping.stdout.readline() == b"first\n"
-    return piping
+    stdin, piping.stdin = piping.stdin, None  # it stays open
+    try:
+        _, words = piping.communicate(timeout=PATIENCE)
+    finally:
+        stdin.close()
+    return piping.returncode, words.decode()
 
 
 def pid_of(name: str) -> int:

@@ -14,6 +14,7 @@ from trio.testing import memory_stream_pair
 
 from actors.console.errand import Receipt
 from actors.console.exits import Interrupted
+from actors.console.main import main
 from actors.console.pipe_report import PipeReport, make_report
 from actors.console.pumps import pump_in, pump_out
 from actors.console.signals import end_by_signal
@@ -95,15 +96,58 @@ def test_each_figure_is_from_the_proxy_that_counts_it() -> None:
     assert figures.seconds == 1.235
 
 
-@pytest.mark.parametrize(
-    "figures",
-    [
-        report(delivered=10, lost=1),
-        report(delivered=10, expired=1),
-        report(delivered=10, in_flight=1),
-        report(written=99),
-        report(msgspec.structs.replace(RECEIPT, error="lost (peer_restarted), perhaps sent")),
-    ],
-)
+HOLES = [
+    report(delivered=10, lost=1),
+    report(delivered=10, expired=1),
+    report(delivered=10, in_flight=1),
+    report(written=99),
+    report(msgspec.structs.replace(RECEIPT, error="lost (peer_restarted), perhaps sent")),
+]
+
+
+@pytest.mark.parametrize("figures", HOLES)
 def test_a_stream_with_a_hole_is_not_whole(figures: PipeReport) -> None:
     assert not figures.whole
+
+
+def carries(figures: PipeReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def carry(*_: object) -> PipeReport:
+        await trio.lowlevel.checkpoint()
+        return figures
+
+    monkeypatch.setattr("actors.console.stream.carry", carry)
+
+
+@pytest.mark.parametrize("figures", HOLES)
+def test_a_stream_with_a_hole_ends_with_1_and_its_report_says_which(
+    figures: PipeReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carries(figures, monkeypatch)
+    file = tmp_path / "r.json"
+    assert main(["pipe", "--report", str(file)]) == 1
+    envelope = msgspec.json.decode(file.read_bytes())
+    assert envelope["ok"] is False
+    assert envelope["error"]["code"] == "not_delivered"
+    assert envelope["data"]["messages"] == 10
+    printed = capsys.readouterr()
+    assert figures.hole in printed.err
+    assert printed.out == ""
+
+
+def test_cuts_that_could_not_be_made_are_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carries(report(), monkeypatch)
+    assert main(["pipe", "--cuts", "5"]) == 0
+    assert "the other 3 cuts" in capsys.readouterr().err
+
+
+def test_stdout_is_the_streams_alone_even_for_an_envelope(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    carries(report(), monkeypatch)
+    for arguments, ok in ((["pipe", "--json"], True), (["pipe", "--json", "--nodes", "none"], False)):
+        main(arguments)
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert msgspec.json.decode(printed.err)["ok"] is ok

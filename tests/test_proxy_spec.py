@@ -6,7 +6,7 @@ import trio
 
 from actors.engine import LocalCfg, MailboxStatistics
 from actors.errors import Lost
-from actors.events import Connected, EngineStarted
+from actors.events import Connected, DialFailed, EngineStarted
 from actors.identity import EngineID, NodeKey
 from actors.messages import Local, Timer
 from actors.net.adverts import NodeAdvert
@@ -81,6 +81,7 @@ async def test_the_proxy_selects_among_what_it_can_dial() -> None:
         nodes["a"].learn(_advert("b", ("quic://192.0.2.1:4000", 9), ("carrier-pigeon://roof", 9), ("memory://b", 1)))
         await nodes["a"].send(nodes.to("b"), Item(1))
         assert [name for _, _, name in nodes.wires.dials] == ["b"]
+        assert nodes.running["a"].events(DialFailed) == []
 
 
 # -- S3: connection establishment --------------------------------------------------------------------------
@@ -140,25 +141,25 @@ async def test_messages_are_forwarded_between_local_engines_and_transport_connec
 
 
 @virtual
-async def test_a_connection_is_ephemeral_until_somebody_makes_it_permanent() -> None:
+async def test_a_connection_is_ephemeral_unless_somebody_holds_it_as_permanent() -> None:
     async with bench("a", "b") as nodes:
-        await nodes["a"].send(nodes.to("b"), Item(1))
-        assert _permanence(nodes.proxy("a", "b")) == "ephemeral"
+
+        async def survives_a_cut() -> bool:
+            await nodes["a"].send(nodes.to("b"), Item(1))
+            nodes.wires.cut("a", "b")
+            await trio.sleep(5)
+            return nodes.ready("a", "b")
+
+        assert not await survives_a_cut()
         nodes["a"].set_permanence(ID["b"], True, holder="one")
         nodes["a"].set_permanence(ID["b"], True, holder="two")
-        await trio.sleep(0.1)
-        assert _permanence(nodes.proxy("a", "b")) == "permanent"
+        assert await survives_a_cut()
         nodes["a"].set_permanence(ID["b"], False, holder="one")
-        await trio.sleep(0.1)
-        assert _permanence(nodes.proxy("a", "b")) == "permanent"
+        assert await survives_a_cut()
+        assert [proxy.permanence for proxy in nodes["a"].proxies()] == ["permanent"]
         nodes["a"].set_permanence(ID["b"], False, holder="two")
-        await trio.sleep(0.1)
-        assert _permanence(nodes.proxy("a", "b")) == "ephemeral"
-        assert len(nodes.wires.dials) == 1
-
-
-def _permanence(proxy: object) -> object:
-    return getattr(proxy, "permanence", None)
+        assert nodes.ready("a", "b")  # that alone ends nothing
+        assert not await survives_a_cut()
 
 
 # -- S7 to S9: ephemeral -----------------------------------------------------------------------------------
@@ -181,7 +182,7 @@ async def test_an_ephemeral_connection_is_established_when_the_remote_node_initi
     async with bench("a", "b") as nodes:
         await nodes["a"].send(nodes.to("b"), Item(1))
         assert nodes.running["b"].phases("a") == ["ready"]
-        assert _permanence(nodes.proxy("b", "a")) == "ephemeral"
+        assert [proxy.permanence for proxy in nodes["b"].proxies()] == ["ephemeral"]
         await nodes["b"].send(nodes.to("a"), Item(2))  # and it is used in the other direction
         assert nodes.wires.dialed("b") == []
 

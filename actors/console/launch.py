@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from actors.cluster import RemoteNode, Topology, node_names, open_cluster, start_cluster
 from actors.cluster.processes import Plan, claimed_directory
-from actors.console.reach import gather, proxies_of
+from actors.console.reach import gather
 from actors.console.signals import end_by_signal
 from actors.console.words import say
 from actors.control.client import ControlClient
@@ -94,13 +94,13 @@ async def _serve(nodes: Sequence[Node], directory: Path, launch: Launch, show: S
             await nursery.start(partial(serve_control, node, directory / f"{node.name}.sock", stop=ended.set))
         show(await _look(directory, began))
         await _wait(launch, ended.wait)
-        pass
+        nursery.cancel_scope.cancel()
 
 
 async def _look(directory: Path, began: float) -> Started:
     seconds = trio.current_time() - began
     sockets = live_sockets(directory)
-    nodes, proxies = await gather(sockets, ControlClient.node), await proxies_of(sockets)
+    nodes, proxies = await gather(sockets, ControlClient.node), await gather(sockets, ControlClient.proxies)
     found = tuple(proxy for known in proxies.given for proxy in known)
     return Started(nodes=nodes.given, proxies=found, ready_seconds=round(seconds, 3))
 

@@ -42,14 +42,14 @@ async def ls(
 
 
 async def _ask(kind: Kind, nodes: Sequence[NodeSocket]) -> Answers[tuple[Any, ...]]:
-    from actors.console.reach import gather, proxies_of
+    from actors.console.reach import gather
     from actors.control.client import ControlClient
 
     match kind:
         case "nodes":
             return await gather(nodes, _node)
         case "proxies":
-            return await proxies_of(nodes)
+            return await gather(nodes, ControlClient.proxies)
         case "engines":
             return await gather(nodes, ControlClient.engines)
 

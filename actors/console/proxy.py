@@ -29,13 +29,12 @@ async def proxy(
     json: Json = False,
 ) -> None:
     """Change one Node Proxy, and show it."""
-    from actors.console.reach import proxies_of, reach, running
+    from actors.console.reach import reach
 
     action = action_of(permanent=permanent, ephemeral=ephemeral, dial_now=dial_now, close=close)
     async with reach(cluster, node) as (_, control):
         await control.proxy(peer, action)
-    found = [proxy for proxies in (await proxies_of(running(cluster))).given for proxy in proxies]
-    _show([proxy for proxy in found if proxy.node == node and _is_meant(peer, proxy)], json)
+        _show([proxy for proxy in await control.proxies() if _is_meant(peer, proxy)], json)
 
 
 def action_of(**wanted: bool) -> ProxyAction:

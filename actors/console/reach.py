@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Generic, TypeVar
 
 import trio
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from actors.console.exits import UsageError
 from actors.control.client import ControlClient, open_control
@@ -15,7 +15,6 @@ from actors.control.failures import ControlError
 from actors.control.resolve import guess
 from actors.control.sockets import NodeSocket, clusters
 from actors.errors import ActorError
-from actors.snapshots import NodeSnapshot, ProxySnapshot
 
 LOCAL = "local"
 """The cluster that `actors up` starts, unless told otherwise."""
@@ -85,18 +84,3 @@ async def gather(nodes: Sequence[NodeSocket], question: Callable[[ControlClient]
         for node in nodes:
             nursery.start_soon(ask, node)
     return Answers(tuple(answers[node.name] for node in nodes if node.name in answers), silent)
-
-
-async def proxies_of(nodes: Sequence[NodeSocket]) -> Answers[tuple[ProxySnapshot, ...]]:
-    """Each node's proxies; a peer that is one of these nodes is called by its name."""
-    asked = await gather(nodes, _node_and_proxies)
-    names = {node.id: node.name for node, _ in asked.given}
-    return Answers(tuple(tuple(_named(proxy, names) for proxy in found) for _, found in asked.given), asked.silent)
-
-
-async def _node_and_proxies(control: ControlClient) -> tuple[NodeSnapshot, tuple[ProxySnapshot, ...]]:
-    return await control.node(), await control.proxies()
-
-
-def _named(proxy: ProxySnapshot, names: Mapping[str, str]) -> ProxySnapshot:
-    return structs.replace(proxy, peer=names.get(proxy.peer_id, proxy.peer))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import trio
-from msgspec import Struct, structs
+from msgspec import Struct
 
 from actors.cluster import RemoteNode, node_names, open_cluster
 from actors.console.errand import Errand, Receipt, read_line, write_line
@@ -140,7 +140,7 @@ async def _receipt(source: trio.SocketStream) -> Receipt:
 
 
 async def _settled(nodes: Sequence[RemoteNode]) -> list[ProxySnapshot]:
-    """All nodes' proxies, by the nodes' names, once nothing is in flight any more."""
+    """All nodes' proxies, once nothing is in flight any more."""
     patience = trio.current_time() + _SETTLED
     found = await _proxies(nodes)
     while any(proxy.ledger.in_flight for proxy in found) and trio.current_time() < patience:
@@ -150,9 +150,7 @@ async def _settled(nodes: Sequence[RemoteNode]) -> list[ProxySnapshot]:
 
 
 async def _proxies(nodes: Sequence[RemoteNode]) -> list[ProxySnapshot]:
-    names = {str(node.id): node.name for node in nodes}
-    found = [proxy for node in nodes for proxy in await node.proxies()]
-    return [structs.replace(proxy, peer=names.get(proxy.peer_id, proxy.peer)) for proxy in found]
+    return [proxy for node in nodes for proxy in await node.proxies()]
 
 
 # -- the sockets to the two ends --------------------------------------------------------------------------

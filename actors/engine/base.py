@@ -176,8 +176,8 @@ class Engine(Struct, _Bound, metaclass=EngineMeta):
     async def port(self) -> None:
         """To be defined by an engine that touches the world: runs beside its messages, for one life.
 
-        When it returns this life is over, when it raises the engine crashes; the policy says what follows. It tells the engine what happened by
-        `post`; what it collects takes hold with the next message.
+        When it returns this life is over, when it raises the engine crashes; the policy says what follows. It tells the
+        engine what happened by `post`; what it collects takes hold with the next message.
         """
 
 

@@ -249,6 +249,8 @@ class Link:
                 return self.end("closed by the peer")
             frames.commit(count)
             self._handle()
+            if frames.pending:
+                self.liveness.reading(self._clock.now(), count)
             if count == len(room):
                 await trio.lowlevel.checkpoint()
             elif self.reason is None:

@@ -124,6 +124,10 @@ class Liveness:
             self._taken %= self.cfg.progress
             self._alive, self._looking = now, None
 
+    def reading(self, now: float, size: int) -> None:
+        """So many bytes came of a frame that is not whole yet: the answer is behind it, on a slow link for long (T1)."""
+        self.wrote(now, size)
+
     def received(self, now: float) -> None:
         """A read found something. It proves nothing (T1), and an answer may be waiting behind it (T2)."""
         self.heard = now

@@ -134,7 +134,7 @@ class Entry:
         self.record = record
         self.outbox = outbox
         self.session: Session | None = None
-        self.life = Life(permanent=bool(record.holders))
+        self.life = Life()
         self.address: str | None = None
         """The URL that the current connection goes over."""
         self.wanted = False

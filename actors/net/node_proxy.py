@@ -302,7 +302,7 @@ class NodeProxy(Engine):
         )
 
     def _awaiting(self) -> bool:
-        return any(slot.peer == self.entry.peer for slot in self.network.runtime.asks)
+        return any(slot.peer == self.entry.peer and not slot.done for slot in self.network.runtime.asks)
 
     def _step(self, event: Event, why: str) -> None:
         """Feed an event to the life machine, and do what it says."""

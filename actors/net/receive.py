@@ -84,6 +84,8 @@ class Receive:
         self.quick = 0
         """So many lone messages may still be handled at once before others have their turn; the reader says."""
         self._lone = False
+        self.absent = "no_engine"
+        """Why messages are refused that are for nobody here; `stopped` when the node stops (D6)."""
         self.news = False
         """Whether there is a refusal or a limit to tell without delay."""
         self.refusals: dict[int, str] = {}
@@ -242,7 +244,7 @@ class Receive:
         if not inlet.allows(count, size):
             raise ProtocolError(f"more messages for {inlet.target!r} than it gave credit for")
         if place is None:
-            return self._refuse_all(inlet, number, count, size, "no_engine")
+            return self._refuse_all(inlet, number, count, size, self.absent)
         if not inlet.has_space(count):
             return self._refuse_all(inlet, number, count, size, "full")
         tell = head.kind is _TELL

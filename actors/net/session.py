@@ -138,8 +138,8 @@ class Session:
         if not transmit.known(record.record, record.position):
             return self._session_lost(link)
         in_flight = transmit.unacknowledged > 0
-        if transmit.acknowledge(record.position, record.refusals, record.credit):
-            self._touch()
+        transmit.acknowledge(record.position, record.refusals, record.credit)
+        self._touch()
         transmit.resume((record.first_count, record.first_size), record.credit)
         self.outbox.settled()
         self.changes.resumed(link)
@@ -267,6 +267,8 @@ class Session:
 
     def say_goodbye(self, retry_after: float) -> None:
         """The node is stopping: tell the peer on every connection (D5)."""
+        if self.half.receive is not None:
+            self.half.receive.absent = "stopped"
         for link in self.links:
             link.write(encode(GoAway("stopping", retry_after)))
 

@@ -1,0 +1,519 @@
+"""A proxy from its beginning to its end (PROTOCOL section 14: 11 to 15; D, L, T, and the backoff)."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+
+from actors.errors import Expired, Lost, Refused
+from actors.net.backoff import BackoffCfg
+from actors.net.liveness import LivenessCfg
+from actors.net.network import NetworkCfg
+from proxies import CFG, ID, Bench, Item, Question, Wait, Wires, bench, mute, outcome, run_virtual, virtual
+
+IDLE = NetworkCfg(idle_after=2.0)
+
+
+async def _gone(nodes: Bench, one: str = "a", other: str = "b") -> None:
+    await nodes.until(lambda: nodes.state(one, other) == nodes.state(other, one) == "none", every=0.05)
+
+
+# -- the beginning ----------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_concurrent_first_sends_make_one_proxy_and_one_dial() -> None:
+    async with bench("a", "b") as nodes:
+        sendings = [nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(0))) for _ in range(20)]
+        sendings += [nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Question(1))) for _ in range(20)]
+        values = [await sending.wait() for sending in sendings]
+        assert values == [None] * 20 + [-1] * 20
+        assert len(nodes.wires.dials) == 1
+        assert nodes.running["a"].phases("b") == ["dialing", "handshaking", "ready"]
+
+
+@virtual
+async def test_a_connection_can_be_asked_for_before_there_is_anything_to_send() -> None:
+    async with bench("a", "b", "c") as nodes:
+        await nodes["a"].connect(ID["b"], permanent=False)
+        assert nodes.ready("a", "b")
+        nodes["a"].dial_now(ID["c"])
+        await nodes.until(lambda: nodes.ready("a", "c"), within=1)
+        nodes.wires.refused.add("b")
+        nodes.wires.cut("a", "b")
+        await _gone(nodes)
+        lost = await outcome(lambda: nodes["a"].connect(ID["b"], permanent=False))
+        assert isinstance(lost, Lost)
+
+
+# -- 13: several addresses, and none that works -----------------------------------------------------------------
+
+
+@virtual
+async def test_a_dead_address_delays_the_next_one_by_a_moment_only() -> None:
+    for dead in ("refused", "silent"):
+        async with bench("a") as nodes:
+            getattr(nodes.wires, dead).add("b-one")
+            await nodes.start("b", listen=("memory://b-one", "memory://b-two"))
+            began = trio.current_time()
+            await nodes["a"].send(nodes.to("b"), Item(0))
+            assert trio.current_time() - began < 0.3
+            assert [name for _, _, name in nodes.wires.dials] == ["b-one", "b-two"]
+
+
+@virtual
+async def test_an_ephemeral_proxy_tries_until_its_queue_expires_and_then_ends() -> None:
+    async with bench("a", "b") as nodes:
+        nodes.wires.refused.add("b")
+        first = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(0), expiry=5))
+        asking = nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Question(1), expiry=7))
+        for sending in (first, asking):
+            expired = await sending.wait()
+            assert isinstance(expired, Expired)
+            assert not expired.maybe_sent
+        assert trio.current_time() == pytest.approx(7)
+        await trio.sleep(0.2)
+        assert nodes.state("a", "b") == "none"
+        assert len(nodes.wires.dials) > 5
+        nodes.wires.refused.clear()
+        await nodes["a"].send(nodes.to("b"), Item(2))
+        assert nodes.journal("b").numbers() == [2]
+
+
+# -- the backoff ------------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_permanent_link_is_dialed_again_at_growing_intervals_and_for_ever() -> None:
+    async with bench("a", "b") as nodes:
+        nodes.wires.refused.add("b")
+        nodes["a"].set_permanence(ID["b"], True)
+        await trio.sleep(600)
+        dialed = nodes.wires.dialed("a")
+        base = CFG.backoff.first
+        for before, after in zip(dialed, dialed[1:], strict=False):
+            assert 0.8 * base - 1e-6 <= after - before <= 1.2 * base + 0.01
+            base = min(base * CFG.backoff.factor, CFG.backoff.cap)
+        assert base == CFG.backoff.cap
+        assert len(dialed) > 25
+
+
+@virtual
+async def test_a_link_is_up_again_soon_after_the_fault_heals() -> None:
+    cfg = NetworkCfg(backoff=BackoffCfg(cap=5))
+    for silent in (False, True):
+        async with bench("a", "b", cfg=cfg) as nodes:
+            faulty = nodes.wires.silent if silent else nodes.wires.refused
+            faulty.add("b")
+            nodes["a"].set_permanence(ID["b"], True)
+            await trio.sleep(100.3)
+            faulty.clear()
+            healed = trio.current_time()
+            await nodes.until(lambda: nodes.ready("a", "b"))
+            assert trio.current_time() - healed < 1.2 * 5 + cfg.handshake_timeout  # P6
+
+
+@virtual
+async def test_only_a_connection_that_stood_for_a_while_starts_the_intervals_anew() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        for _ in range(12):
+            await nodes.reconnect("a", "b", within=40)
+        began = trio.current_time()
+        await nodes.reconnect("a", "b", within=40)
+        assert trio.current_time() - began > 20
+        await trio.sleep(CFG.backoff.steady + 1)
+        began = trio.current_time()
+        await nodes.reconnect("a", "b")
+        assert trio.current_time() - began < 0.3
+
+
+@virtual
+async def test_a_newer_advert_wakes_a_link_that_waits() -> None:
+    async with bench("a") as nodes:
+        await nodes.start("b", listen=("memory://b-old",))
+        await nodes.link("a", "b")
+        await nodes.kill("b")
+        await trio.sleep(300)
+        assert nodes.state("a", "b") == "backoff"
+        await nodes.start("b", listen=("memory://b-new",))  # whose advert a learns
+        began = trio.current_time()
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        assert trio.current_time() - began < 1
+
+
+@virtual
+async def test_an_inbound_connection_ends_the_wait_of_a_link() -> None:
+    async with bench("a", "b") as nodes:
+        nodes.wires.refused.add("b")
+        nodes["a"].set_permanence(ID["b"], True)
+        await trio.sleep(300)
+        await nodes["b"].send(nodes.to("a"), Item(0), expiry=1)
+        await nodes["a"].send(nodes.to("b"), Item(0), expiry=1)
+        dials = len(nodes.wires.dials)
+        await trio.sleep(300)
+        assert len(nodes.wires.dials) == dials
+
+
+# -- 12: permanence ---------------------------------------------------------------------------------------------
+
+
+def _hold(nodes: Bench, permanent: bool) -> None:
+    nodes["a"].set_permanence(ID["b"], permanent)
+
+
+@virtual
+async def test_permanence_can_come_and_go_in_each_phase() -> None:
+    async with bench("a", "b") as nodes:
+        nodes.wires.silent.add("b")
+        sending = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(0), expiry=100))
+        await trio.sleep(1)
+        assert nodes.state("a", "b") == "dialing"
+        _hold(nodes, True)
+        _hold(nodes, False)
+        await trio.sleep(1)
+        assert nodes.state("a", "b") == "dialing"  # for something is queued (L4)
+        nodes.wires.silent.clear()
+        nodes.wires.refused.add("b")
+        await nodes.until(lambda: nodes.state("a", "b") == "backoff")
+        _hold(nodes, True)
+        _hold(nodes, False)
+        await trio.sleep(0.001)
+        assert nodes.state("a", "b") == "dialing"  # again: it might have been told to wait for ever
+        nodes.wires.refused.clear()
+        assert await sending.wait() is None
+        _hold(nodes, True)
+        await trio.sleep(0.1)
+        _hold(nodes, False)
+        await trio.sleep(0.1)
+        assert nodes.state("a", "b") == "ready"
+        nodes.wires.cut("a", "b")
+        await trio.sleep(0.1)
+        assert nodes.state("a", "b") == "none"
+        assert nodes.journal("b").numbers() == [0]
+
+
+@virtual
+async def test_an_idle_link_that_is_permanent_no_more_ends_in_each_phase() -> None:
+    for fault in ("silent", "refused"):
+        async with bench("a", "b") as nodes:
+            getattr(nodes.wires, fault).add("b")
+            _hold(nodes, True)
+            await trio.sleep(3)
+            assert nodes.state("a", "b") == ("dialing" if fault == "silent" else "backoff")
+            _hold(nodes, False)
+            await trio.sleep(0.1)
+            assert nodes.state("a", "b") == "none"
+
+
+@virtual
+async def test_a_link_that_becomes_ephemeral_while_it_waits_gives_up_what_was_written() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        mute(nodes.wires.only("a", "b"), "b")
+        written = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(0)))
+        await nodes.until(lambda: nodes.journal("b").numbers() == [0])
+        nodes.wires.refused.add("b")
+        nodes.wires.cut("a", "b")
+        await nodes.until(lambda: nodes.state("a", "b") == "backoff")
+        queued = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(1)))
+        nodes["a"].set_permanence(ID["b"], False, holder="node")
+        lost = await written.wait()
+        assert isinstance(lost, Lost)
+        assert (lost.reason, lost.maybe_sent) == ("connection_lost", True)
+        nodes.wires.refused.clear()
+        assert await queued.wait() is None
+        assert nodes.journal("b").numbers() == [0, 1]
+
+
+def test_a_send_in_the_moment_in_which_a_proxy_ends_goes_to_the_next_one() -> None:
+    async def send_after(delay: float) -> None:
+        async with bench("a", "b", cfg=IDLE) as nodes:
+            await nodes["a"].tell(nodes.to("b"), Item(0))  # the handle that is kept (L2)
+            await trio.sleep(2.0 + delay)
+            for n in (1, 2, 3):
+                await nodes["a"].tell(nodes.to("b"), Item(n))
+                await nodes["b"].tell(nodes.to("a"), Item(n))
+            assert await nodes["a"].ask(nodes.to("b"), Question(4)) == -4
+            assert await nodes["b"].ask(nodes.to("a"), Question(4)) == -4
+            assert nodes.journal("b").numbers() == [0, 1, 2, 3, 4]
+            assert nodes.journal("a").numbers() == [1, 2, 3, 4]
+            for name in "ab":
+                assert nodes.running[name].letters() == []
+
+    for step in range(80):
+        run_virtual(lambda: send_after(step * 0.00025), seed=step)  # noqa: B023 - called here
+
+
+def test_permanence_in_the_moment_in_which_a_proxy_ends_makes_another_one() -> None:
+    async def hold_after(delay: float) -> None:
+        async with bench("a", "b", cfg=IDLE) as nodes:
+            await nodes["a"].send(nodes.to("b"), Item(0))
+            await trio.sleep(2.0 + delay)
+            _hold(nodes, True)
+            await trio.sleep(1)
+            assert nodes.ready("a", "b")
+            assert nodes.ready("b", "a")
+
+    for step in range(40):
+        run_virtual(lambda: hold_after(step * 0.0005), seed=step)  # noqa: B023 - called here
+
+
+# -- 11: idle close ---------------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_an_idle_connection_is_closed_by_both_ends_with_no_message_lost() -> None:
+    async with bench("a", "b", cfg=IDLE) as nodes:
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        await trio.sleep(1.5)
+        assert nodes.state("a", "b") == nodes.state("b", "a") == "ready"
+        await _gone(nodes)
+        assert trio.current_time() < 4
+        assert nodes.wires.connections == []
+        await nodes["b"].send(nodes.to("a"), Item(1))
+        assert (nodes.journal("b").numbers(), nodes.journal("a").numbers()) == ([0], [1])
+
+
+@virtual
+async def test_a_connection_is_not_idle_while_a_question_is_open() -> None:
+    async with bench("a", "b", cfg=IDLE) as nodes:
+        assert await nodes["a"].ask(nodes.to("b"), Wait(0, 20)) == "waited for 0"
+        assert len(nodes.wires.dials) == 1
+
+
+@virtual
+@pytest.mark.parametrize("holder", ["a", "b"])
+async def test_a_connection_that_one_end_holds_is_not_closed_however_idle(holder: str) -> None:
+    async with bench("a", "b", cfg=IDLE) as nodes:
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        other = "b" if holder == "a" else "a"
+        nodes[holder].set_permanence(ID[other], True)
+        await trio.sleep(100)
+        assert nodes.running["a"].phases("b") == ["dialing", "handshaking", "ready"]
+        await nodes[other].send(nodes.to(holder), Item(1), expiry=1)
+        nodes[holder].set_permanence(ID[other], False)
+        await _gone(nodes)
+
+
+def test_a_break_in_the_middle_of_an_idle_close_loses_nothing() -> None:
+    async def cut_after(delay: float) -> None:
+        async with bench("a", "b", cfg=IDLE, wires=Wires(latency=0.01)) as nodes:
+            await nodes["a"].send(nodes.to("b"), Item(0))
+            began = trio.current_time()
+            await trio.sleep_until(began + 1.97 + delay)
+            for name, other in ("ab", "ba"):
+                await nodes[name].tell(nodes.to(other), Item(1), expiry=5)
+            await trio.sleep(0.002)
+            nodes.wires.cut("a", "b")
+            await trio.sleep(10)
+            for name in "ab":
+                ledger = nodes.ledger(name)
+                assert ledger.in_flight == 0
+                letters = nodes.running[name].letters()
+                arrived = nodes.journal("b" if name == "a" else "a").numbers().count(1)
+                assert arrived == 1 or letters == ["lost (connection_lost), perhaps sent"], letters
+
+    for step in range(60):
+        run_virtual(lambda: cut_after(step * 0.002), seed=step)  # noqa: B023 - called here
+
+
+# -- 14: the node stops -----------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_node_that_stops_sends_what_it_has_accepted() -> None:
+    async with bench("a", "b", wires=Wires(latency=0.05)) as nodes:
+        await nodes.link("a", "b")
+        for n in range(500):
+            await nodes["a"].tell(nodes.to("b"), Item(n))
+        a = nodes.running["a"]
+        began = trio.current_time()
+        await nodes.stop("a")
+        assert trio.current_time() - began < CFG.drain_timeout / 2
+        assert nodes.journal("b").numbers() == list(range(500))
+        assert a.node.snapshot().statistics.ledger.delivered == 500
+        assert a.letters() == []
+
+
+@virtual
+async def test_two_nodes_that_stop_at_once_drain_into_each_other() -> None:
+    async with bench("a", "b", wires=Wires(latency=0.02)) as nodes:
+        await nodes.link("a", "b")
+        for n in range(100):
+            await nodes["a"].tell(nodes.to("b"), Item(n))
+            await nodes["b"].tell(nodes.to("a"), Item(n))
+        both = nodes.running["a"], nodes.running["b"]
+        began = trio.current_time()
+        await nodes.stop("a", "b")
+        assert trio.current_time() - began < CFG.drain_timeout + 1
+        for running in both:
+            ledger = running.node.snapshot().statistics.ledger
+            assert ledger.in_flight == 0
+            assert ledger.accepted == 100 == ledger.delivered + ledger.refused + ledger.lost
+
+
+@virtual
+async def test_a_node_stops_within_its_time_though_the_peer_is_silent() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        mute(nodes.wires.only("a", "b"), "b")
+        written = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(0)))
+        await nodes.until(lambda: nodes.journal("b").numbers() == [0])
+        began = trio.current_time()
+        await nodes.stop("a")
+        assert CFG.drain_timeout <= trio.current_time() - began < CFG.drain_timeout + 1
+        lost = await written.wait()
+        assert isinstance(lost, Lost)
+        assert (lost.reason, lost.maybe_sent) == ("node_stopped", True)
+
+
+@virtual
+@pytest.mark.parametrize("phase", ["dialing", "backoff"])
+async def test_what_waits_for_a_connection_is_lost_when_the_node_stops(phase: str) -> None:
+    async with bench("a", "b") as nodes:
+        (nodes.wires.silent if phase == "dialing" else nodes.wires.refused).add("b")
+        waiting = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(0)))
+        await nodes.until(lambda: nodes.state("a", "b") == phase)
+        began = trio.current_time()
+        await nodes.stop("a")
+        assert trio.current_time() - began < 0.1
+        lost = await waiting.wait()
+        assert isinstance(lost, Lost)
+        assert (lost.reason, lost.maybe_sent) == ("node_stopped", False)
+
+
+def test_a_node_may_stop_at_each_moment_of_an_idle_close() -> None:
+    async def stop_after(delay: float, name: str) -> None:
+        async with bench("a", "b", cfg=IDLE, wires=Wires(latency=0.01)) as nodes:
+            await nodes["a"].send(nodes.to("b"), Item(0))
+            await trio.sleep(1.98 + delay)
+            began = trio.current_time()
+            await nodes.stop(name)
+            assert trio.current_time() - began < 1
+            await trio.sleep(5)
+            assert nodes["b" if name == "a" else "a"].proxies() == []
+
+    for step in range(30):
+        run_virtual(lambda: stop_after(step * 0.003, "ab"[step % 2]), seed=step)  # noqa: B023 - called here
+
+
+@virtual
+async def test_a_node_that_drains_while_it_hears_an_advert_does_not_wait_for_itself() -> None:
+    async with bench("b", wires=Wires(latency=0.2)) as nodes:
+        await nodes.start("a", know=False)
+        nodes["a"].learn(nodes["b"].advert)
+        nodes["a"].set_permanence(ID["b"], True)
+        await nodes.until(lambda: nodes.ready("b", "a"))  # the advert of a is on its way to b
+        await nodes["b"].tell(nodes.to("a"), Item(0))
+        began = trio.current_time()
+        await nodes.stop("b")
+        assert trio.current_time() - began < 1
+        assert nodes.journal("a").numbers() == [0]
+
+
+@virtual
+async def test_a_peer_that_stops_is_not_called_again_at_once_and_then_it_is() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        await trio.sleep(20)
+        await nodes.stop("b")
+        stopped = trio.current_time()
+        await trio.sleep(0.9)
+        assert [at for at in nodes.wires.dialed("a") if at >= stopped] == []  # GoAway asked for a second
+        await nodes.start("b", know=False)
+        await nodes["a"].send(nodes.to("b"), Item(0), expiry=2)
+
+
+@virtual
+async def test_a_message_for_an_engine_that_has_ended_on_a_node_that_stops_is_refused() -> None:
+    async with bench("a", "b", wires=Wires(latency=0.1)) as nodes:
+        await nodes.link("a", "b")
+        await nodes["b"].tell(nodes.to("a"), Item(0))  # keeps b draining until it is acknowledged
+        late = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(1)))
+        await trio.sleep(0)
+        await nodes.stop("b")
+        refused = await late.wait()
+        assert isinstance(refused, Refused)
+        assert refused.reason == "stopped"
+
+
+@virtual
+async def test_after_its_end_a_node_refuses_instead_of_accepting() -> None:
+    async with bench("a", "b") as nodes:
+        a = nodes["a"]
+        await a.send(nodes.to("b"), Item(0))
+        await nodes.stop("a")
+        refused = await outcome(lambda: a.send(nodes.to("b"), Item(1)))
+        assert isinstance(refused, Refused)
+        assert a.snapshot().statistics.ledger.in_flight == 0
+
+
+# -- 15: one-way cuts -------------------------------------------------------------------------------------------
+
+
+@virtual
+@pytest.mark.parametrize("muted", ["a", "b"])
+@pytest.mark.parametrize("traffic", [False, True], ids=["idle", "traffic"])
+async def test_a_connection_that_carries_one_way_only_is_noticed_by_both(muted: str, traffic: bool) -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        await trio.sleep(20)
+        old = nodes.wires.only("a", "b")
+        mute(old, muted)
+        began = trio.current_time()
+        if traffic:
+            for n in range(50):
+                await nodes["a"].tell(nodes.to("b"), Item(n))
+                await nodes["b"].tell(nodes.to("a"), Item(n), expiry=3600)
+        await nodes.until(lambda: old.dialer.lost and old.acceptor.lost, every=0.1)
+        assert trio.current_time() - began < CFG.liveness.dead_after + CFG.liveness.ping_after + 1
+        await nodes.until(lambda: nodes.ready("a", "b"), within=2)
+        if traffic:
+            await nodes.until(lambda: nodes.ledger("a").delivered == 50)
+            assert nodes.journal("b").numbers() == list(range(50))
+
+
+@virtual
+async def test_a_quiet_link_is_not_taken_for_a_dead_one() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        await trio.sleep(3600)
+        assert len(nodes.wires.dials) == 1
+
+
+@virtual
+async def test_a_large_message_on_a_slow_link_is_not_taken_for_a_dead_one() -> None:
+    class Slow(Wires):
+        def make_pipe(self, sender: str, receiver: str) -> object:  # type: ignore[override]
+            pipe = super().make_pipe(sender, receiver)
+            pipe.delay = lambda size: size / 37_500  # type: ignore[method-assign]  # 0.3 Mbit/s
+            return pipe
+
+    async with bench("a", "b", wires=Slow(capacity=4096)) as nodes:
+        await nodes.link("a", "b")
+        await nodes["a"].send(nodes.to("b"), Item(0, bytes(1_000_000)), expiry=120)
+        assert len(nodes.wires.dials) == 1
+
+
+# -- nothing is left behind -------------------------------------------------------------------------------------
+
+
+@virtual
+async def test_ephemeral_proxies_that_come_and_go_leave_nothing_behind() -> None:
+    async with bench("a", "b", cfg=NetworkCfg(idle_after=0.5, liveness=LivenessCfg())) as nodes:
+
+        def left() -> list[object]:
+            statistics = nodes["a"].runtime.statistics()
+            tasks = trio.lowlevel.current_statistics().tasks_living
+            return [tasks, statistics.engines, statistics.alarms, statistics.asks, len(nodes["a"].proxies())]
+
+        before = left()
+        for n in range(200):
+            await nodes["a"].tell(nodes.to("b"), Item(n))
+            assert await nodes["a"].ask(nodes.to("b"), Question(n)) == -n
+            await _gone(nodes)
+        await trio.sleep(60)
+        assert left() == before
+        assert nodes.wires.connections == []
+        assert nodes.ledger("a").delivered == 400
