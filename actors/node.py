@@ -230,7 +230,7 @@ async def open_node(
     incarnation = Incarnation(state.next_boot(wall_ms) if state else wall_ms, random.getrandbits(64))
     limits = limits or Limits()
     cfg = cfg or _network_cfg(limits, insecure)
-    runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages)
+    runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
     runtime.asks = Asks(random.getrandbits(62))
     network = Network(key, incarnation, runtime, random, cfg)
     runtime.gateway = network.table.outlet

@@ -20,6 +20,10 @@ MAX_FRAME = 1 << 20
 """Bytes of one frame after the proof, unless the handshake agreed on fewer (S14)."""
 MAX_FRAME_UNPROVEN = 4096
 """Bytes of one frame before the proof (H11)."""
+MAX_TARGETS = 65_536
+"""Engines that one session may name as targets. A sender refuses more before the receiver would have to."""
+MAX_LANES = 65_536
+"""Lanes that one connection may declare."""
 MAX_FRAME_LEAST = 8192
 """The smallest `max_frame` that a peer may ask for: the largest advert fits in."""
 

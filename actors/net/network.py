@@ -28,6 +28,8 @@ from actors.net.runs import Ledger, Run
 from actors.net.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
+_MAX_CLAIMED_BOOT = 1 << 63
+
 Record: TypeAlias = PeerRecord[Receive]
 
 
@@ -111,10 +113,11 @@ class Network:
     def outlived(self, newest: Incarnation) -> None:
         """A peer has sworn that it knows a newer incarnation of this node (I3).
 
-        Once, this node takes it for a lost state file or a clock set back, and goes on above it.
+        Once, this node takes it for a lost state file or a clock set back, and goes on above it. A number that no
+        clock gives is nobody's: one peer's word must not use up what all later starts need.
         """
         self.duplicates.append(newest)
-        if len(self.duplicates) == 1:
+        if len(self.duplicates) == 1 and newest.boot < _MAX_CLAIMED_BOOT:
             self.incarnation = Incarnation(newest.boot + 1, self.random.getrandbits(64))
 
     def nonce(self) -> bytes:

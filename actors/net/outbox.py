@@ -25,7 +25,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
-from actors.net.messages import MAX_FRAME, Kind, Status
+from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
 from actors.net.runs import FLAT, Lane, Run, Target
 from actors.net.transmit import Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
@@ -209,6 +209,9 @@ class Outbox:
         """The port of this sender for this target, made at its first use."""
         port = self._ports.get((sender, target))
         if port is None:
+            known = self.transmit.targets
+            if len(self._ports) >= MAX_LANES or (target not in known and len(known) >= MAX_TARGETS):
+                raise Refused("too_many_targets", f"{len(known)} engines of node {self.name} were named already")
             port = Port(len(self._ports), sender, self.transmit.target(target), self)
             self._ports[sender, target] = port
         return port

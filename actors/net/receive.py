@@ -14,13 +14,11 @@ from msgspec import Meta, Raw, msgpack
 from actors.errors import ProtocolError
 from actors.identity import Incarnation
 from actors.net.credit import FIRST, Inlet, Room
-from actors.net.messages import Ack, Kind, Limit, Messages, Refusal, Resume, RunHead
+from actors.net.messages import MAX_LANES, MAX_TARGETS, Ack, Kind, Limit, Messages, Refusal, Resume, RunHead
 from actors.net.wire import guarded
 
 _TELL, _REPLY, _SKIP, _CANCEL = Kind.TELL, Kind.REPLY, Kind.SKIP, Kind.CANCEL
 MAX_REFUSALS = 4096
-MAX_TARGETS = 4096
-MAX_LANES = 16384
 
 
 class Place(Protocol):

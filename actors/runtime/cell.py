@@ -58,7 +58,7 @@ class Cell:
         self.spawner = spawner
         self.reserved: bool = reserved if spawner is None else spawner.cell.reserved
         self.codec = Codec.of(type(engine))
-        self.mailbox: Mailbox = Mailbox(capacity)
+        self.mailbox: Mailbox = Mailbox(capacity, runtime.capacity_bytes)
         self.verbs = Verbs(runtime, self.id)
         self.gone = trio.Event()
         """Set when the engine has ended for good."""

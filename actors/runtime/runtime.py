@@ -17,7 +17,7 @@ from actors.runtime.codec import check_recursion_limit
 from actors.runtime.dead_letters import DeadLetters
 from actors.runtime.events import Events
 from actors.runtime.life import Life
-from actors.runtime.mailbox import CAPACITY, Pace
+from actors.runtime.mailbox import CAPACITY, CAPACITY_BYTES, Pace
 from actors.runtime.names import check_name
 from actors.runtime.nurseries import open_service_nursery
 from actors.runtime.ports import Gateway, no_route
@@ -33,10 +33,18 @@ class Runtime(Verbs):
 
     `slice` is how many messages one sender tells, or one engine handles, before others have their turn. With
     `strict`, for tests, every local message and reply goes through the codec, as if it came from another node.
-    `capacity` is that of a mailbox, in messages, where `spawn` names none.
+    `capacity` is that of a mailbox, in messages, where `spawn` names none; `capacity_bytes` in bytes.
     """
 
-    def __init__(self, node: NodeID, *, strict: bool = False, slice: int = SLICE, capacity: int = CAPACITY) -> None:
+    def __init__(
+        self,
+        node: NodeID,
+        *,
+        strict: bool = False,
+        slice: int = SLICE,
+        capacity: int = CAPACITY,
+        capacity_bytes: int = CAPACITY_BYTES,
+    ) -> None:
         super().__init__(self, EngineID(node, ""))
         self.id = node
         self.clock = Clock()
@@ -48,6 +56,8 @@ class Runtime(Verbs):
         self.waits = Waits[str]()
         self.pace = Pace(slice, strict)
         self._capacity = capacity
+        self.capacity_bytes = capacity_bytes
+        """Of each mailbox, for what comes from other nodes."""
         self._engines: trio.Nursery | None = None
         self._network: Callable[..., None] | None = None
         self._handled = self._crashes = self._restarts = 0
