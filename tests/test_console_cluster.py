@@ -6,6 +6,8 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,19 @@ def data_of(capture: Capture) -> dict[str, Any]:
     return data
 
 
+@contextmanager
+def running_up(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """`actors up 1`, once it is up."""
+    command = [sys.executable, "-m", "actors", "up", "1", "--json", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as up:
+        try:
+            assert up.stdout is not None
+            assert up.stdout.readline().startswith(b"{")
+            yield up
+        finally:
+            up.kill()
+
+
 @pytest.mark.parametrize(
     ("topology", "pairs"), [("mesh", {"ab", "ac", "bc"}), ("ring", {"ab", "ac", "bc"}), ("star", {"ab", "ac"})]
 )
@@ -49,15 +64,11 @@ def test_up_without_json_prints_a_table_and_what_to_try(capsys: Capture) -> None
 
 
 def test_a_cluster_of_that_name_that_runs_already_is_not_touched(capsys: Capture) -> None:
-    up = [sys.executable, "-m", "actors", "up", "1", "--transport", "memory"]
-    with subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline().startswith(b"NAME")
-        running.stdout.readline()
+    with running_up("--transport", "memory") as up:
         assert main(["up", "1", "--transport", "memory"]) == 78
         assert "actors down --cluster local" in capsys.readouterr().err
-        running.send_signal(signal.SIGTERM)
-    assert running.returncode == 143
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(PATIENCE) == 143
 
 
 def test_nodes_in_memory_cannot_be_left_behind(capsys: Capture) -> None:
@@ -67,13 +78,10 @@ def test_nodes_in_memory_cannot_be_left_behind(capsys: Capture) -> None:
 
 @pytest.mark.slow
 def test_up_ends_when_its_nodes_are_taken_down_from_elsewhere() -> None:
-    up = [sys.executable, "-m", "actors", "up", "1", "--json"]
-    with subprocess.Popen(up, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline().startswith(b"{")
+    with running_up() as up:
         assert main(["down"]) == 0
-        _, words = running.communicate(timeout=PATIENCE)
-    assert running.returncode == 0
+        _, words = up.communicate(timeout=PATIENCE)
+        assert up.returncode == 0
     assert words == b"node a has ended (exit code 0)\n"
 
 

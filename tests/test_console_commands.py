@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -212,3 +214,39 @@ def test_keygen_writes_a_private_file_once(tmp_path: Path, capsys: Capture) -> N
     assert file.stat().st_mode & 0o777 == 0o600
     assert main(["keygen", str(file), "--json"]) == 78
     assert envelope(capsys)["error"]["code"] == "key_file"
+
+
+# -- run --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("toml", "words"),
+    [
+        ('nme = "a"', "did you mean 'name'?"),
+        ("name = 1", "name"),
+        ("=", "not TOML"),
+        ('key = "none.key"', "actors keygen"),
+        ('app = "no_such_module:setup"', "no_such_module"),
+        ('listen = ["carrier-pigeon://loft"]', "carrier-pigeon"),
+    ],
+)
+def test_run_refuses_settings_that_cannot_be_used(tmp_path: Path, capsys: Capture, toml: str, words: str) -> None:
+    file = tmp_path / "node.toml"
+    file.write_text(toml)
+    assert main(["run", "-c", str(file)]) == 78
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert "Traceback" not in printed
+
+
+def test_run_says_that_it_is_ready_and_stops_with_down(tmp_path: Path, capsys: Capture) -> None:
+    command = [sys.executable, "-m", "actors", "run", "--name", "solo", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as running:
+        try:
+            assert running.stdout is not None
+            assert json.loads(running.stdout.readline())["data"]["node"]["name"] == "solo"
+            assert main(["down"]) == 0
+            assert running.wait(60) == 0
+        finally:
+            running.kill()
+    assert "stopped solo" in capsys.readouterr().err

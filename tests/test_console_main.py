@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ from actors.console.envelope import Problem, bad, good
 from actors.console.exits import Exit, Interrupted, UsageError, exit_for
 from actors.console.failures import principal, problem_of
 from actors.console.main import front_page, main, make_app
-from actors.console.words import Column, clean, plain
+from actors.console.words import Column, clean, on_terminal, plain, show
 from actors.errors import ConfigError, Crashed, Expired, IdentityError, Lost, Refused
 
 Capture = pytest.CaptureFixture[str]
@@ -195,3 +196,31 @@ def test_a_plain_table_lines_up() -> None:
 
 def test_what_a_stranger_chose_cannot_steer_the_terminal() -> None:
     assert clean("a\x1b[2Jb\nc") == "a\ufffd[2Jb\ufffdc"
+
+
+@pytest.mark.parametrize(("variable", "value", "coloured"), [("NO_COLOR", "1", False), ("FORCE_COLOR", "1", True)])
+def test_on_a_terminal_a_table_has_its_frame_and_colour_unless_forbidden(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture, variable: str, value: str, coloured: bool
+) -> None:
+    monkeypatch.setattr("actors.console.words.on_terminal", lambda _: True)
+    for name in ("NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    show([Column("name"), Column("n", right=True)], [("a", 1)], title="nodes")
+    printed = capsys.readouterr().out
+    assert "\u2500" in printed
+    assert ("\x1b[" in printed) is coloured
+
+
+@pytest.mark.parametrize(
+    ("term", "terminal", "able"), [("xterm", True, True), ("dumb", True, False), ("xterm", False, False)]
+)
+def test_a_dumb_terminal_is_treated_as_a_file(
+    monkeypatch: pytest.MonkeyPatch, term: str, terminal: bool, able: bool
+) -> None:
+    class Stream(io.StringIO):
+        def isatty(self) -> bool:
+            return terminal
+
+    monkeypatch.setenv("TERM", term)
+    assert on_terminal(Stream()) is able

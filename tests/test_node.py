@@ -176,3 +176,18 @@ async def test_two_runs_of_one_node_differ_in_their_incarnation_only() -> None:
             assert repr(node) == f"<Node  {key.id.short}: memory://a>"
     assert adverts[0].id == adverts[1].id
     assert adverts[1].version > adverts[0].version
+
+
+@virtual
+async def test_a_tell_that_is_cancelled_leaves_nothing_that_could_expire() -> None:
+    async with bench("a", "b") as nodes:
+        nodes.wires.silent.add("b")
+        for n in range(300):  # in one of them the tell gives way, with a run just opened
+            with trio.CancelScope() as scope:
+                if n == 256:
+                    scope.cancel()
+                await nodes["a"].tell(nodes.to("b"), Item(n), expiry=5)
+        await trio.sleep(60)
+        ledger = nodes["a"].snapshot().statistics.ledger
+        assert ledger.expired == ledger.accepted
+        assert ledger.accepted >= 299

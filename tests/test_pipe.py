@@ -122,22 +122,6 @@ def test_a_report_that_cannot_be_written_is_told_before_anything_starts(tmp_path
     assert b"r.json" in done.stderr
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ("--transport", "quic"),
-        ("--nodes", "1"),
-        ("--cuts", "-1"),
-        ("--cuts", "1", "--cut-every", "1"),
-        ("--cut-every", "0"),
-    ],
-)
-def test_what_cannot_be_is_bad_usage(arguments: tuple[str, ...]) -> None:
-    done = run(b"x\n", *arguments)
-    assert done.returncode == 2
-    assert b"hint  actors pipe --help" in done.stderr
-
-
 @contextmanager
 def running(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """A stream that has begun, and whose input does not end."""

@@ -16,6 +16,7 @@ from actors.console.errand import Receipt
 from actors.console.exits import Interrupted
 from actors.console.main import main
 from actors.console.pipe_report import PipeReport, make_report
+from actors.console.progress import open_progress
 from actors.console.pumps import pump_in, pump_out
 from actors.console.signals import end_by_signal
 from actors.snapshots import LedgerSnapshot
@@ -151,3 +152,37 @@ def test_stdout_is_the_streams_alone_even_for_an_envelope(
         printed = capsys.readouterr()
         assert printed.out == ""
         assert msgspec.json.decode(printed.err)["ok"] is ok
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--transport", "quic"],
+        ["--nodes", "1"],
+        ["--nodes", "1000"],
+        ["--cuts=-1"],
+        ["--cuts", "1", "--cut-every", "1"],
+        ["--cut-every", "0"],
+    ],
+)
+def test_what_cannot_be_is_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["pipe", *arguments]) == 2
+    assert "hint  actors pipe --help" in capsys.readouterr().err
+
+
+def test_a_progress_bar_is_shown_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_progress() as progress:
+        progress.read(10)
+        progress.wrote(10)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr("actors.console.progress.on_terminal", lambda _: True)
+    monkeypatch.setattr("actors.console.progress.input_size", lambda: 2_000_000)
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    with open_progress() as progress:
+        progress.read(2_000_000)
+        progress.wrote(1_000_000)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "2.0/2.0 MB" in printed.err

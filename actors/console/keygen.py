@@ -26,4 +26,4 @@ def keygen(
         write(good({"file": str(file), "id": str(node)}))
     else:
         write(f"{node}\n".encode())
-        say(f"written to {file}; use it with: actors run, and key = {str(file)!r} in its configuration")
+        say(f"written to {file}", f"  actors run --key {file}     a node with this key")

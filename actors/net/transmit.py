@@ -389,7 +389,7 @@ class Transmit:
     def expire(self, now: float) -> None:
         """Settle what has run out of time, written or not (S8)."""
         for key in sorted(key for key in self._buckets if key <= now * _TICKS):
-            for run in list(self._buckets[key]):
+            for run in self._buckets.pop(key):
                 if run.number:
                     self._bury(run, Expired(maybe_sent=True))
                     continue
