@@ -11,6 +11,7 @@ open_node ─ runtime: users' engines end first, then the network's, then the cl
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -208,7 +209,7 @@ async def open_node(
     strict: bool = False,
     random: Random | None = None,
     boot: int | None = None,
-    pid: int = 0,
+    pid: int | None = None,
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block.
 
@@ -234,7 +235,7 @@ async def open_node(
     runtime.asks = Asks(random.getrandbits(62))
     network = Network(key, incarnation, runtime, random, cfg)
     runtime.gateway = network.table.outlet
-    node = Node(network, name, pid)
+    node = Node(network, name, os.getpid() if pid is None else pid)
     by_scheme = {transport.scheme: transport for transport in transports or (TcpTransport(insecure=cfg.insecure),)}
     network.schemes = frozenset(by_scheme)
     listeners = await _listen(listen, by_scheme)

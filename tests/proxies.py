@@ -17,7 +17,7 @@ import trio.testing
 from actors.engine import Engine, on
 from actors.errors import SendError
 from actors.events import DeadLetter, EngineCrashed, Event, ProxyChanged
-from actors.identity import EngineID, NodeID, NodeKey
+from actors.identity import EngineID, NodeKey
 from actors.messages import Message, Request
 from actors.net.backoff import BackoffCfg
 from actors.net.link import Link
@@ -403,7 +403,7 @@ class Bench:
         self.wires.cut(one, other)
         with trio.fail_after(within):
             for here, there in ((one, other), (other, one)):
-                while not self.ready(here, there) or self.current(here, there) in before:
+                while not self.ready(here, there) or self.current(here, there) in before:  # noqa: ASYNC110
                     await trio.sleep(0.01)
 
     def sending(self, verb: Callable[[], Awaitable[object]]) -> Sending:
@@ -416,12 +416,10 @@ class Bench:
         """The node's, of all its proxies that are and were."""
         return self[name].snapshot().statistics.ledger
 
-    async def until(
-        self, condition: Callable[[], object], *, within: float = 120.0, every: float = 0.001
-    ) -> None:
+    async def until(self, condition: Callable[[], object], *, within: float = 120.0, every: float = 0.001) -> None:
         """Wait for something to be so."""
         with trio.fail_after(within):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - whatever it is, no event tells of it
                 await trio.sleep(every)
 
     def check(self) -> None:

@@ -1,15 +1,15 @@
-"""Connections that break at every moment of a message's way, between real nodes (PROTOCOL section 14: 1, 2, 3, 5, 8)."""
+"""Connections that break at every moment of a message's way, between real nodes (PROTOCOL S, K)."""
 
 from __future__ import annotations
 
 import pytest
 import trio
+from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost, Refused
 from actors.events import Disconnected
 from actors.net.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
-from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
 from transports.pipes import Pipe
 
 

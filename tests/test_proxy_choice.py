@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
+from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, run_virtual, virtual
 
 from actors.events import Disconnected
-from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, run_virtual, virtual
 from transports.memory_connection import Connection
 from transports.pipes import Pipe
 

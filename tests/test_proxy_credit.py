@@ -1,15 +1,15 @@
-"""Mailboxes and the room in them, between real nodes: slow engines, many peers, large messages (PROTOCOL S4, S14, K)."""
+"""Mailboxes and the room in them, between real nodes: slow engines, many peers, large messages (PROTOCOL K)."""
 
 from __future__ import annotations
 
 import pytest
 import trio
+from proxies import ID, Bench, Gated, Item, Journal, Question, bench, outcome, virtual
 
 from actors.engine import Engine, on
 from actors.errors import Expired, Refused
 from actors.events import Disconnected
 from actors.identity import EngineID
-from proxies import ID, Bench, Gated, Item, Journal, Question, bench, outcome, virtual
 
 
 def _broken_rules(nodes: Bench) -> list[str]:

@@ -8,13 +8,13 @@ from functools import partial
 
 import pytest
 import trio
+from proxies import DAY, ID, Bench, Item, Journal, Question, Wires, bench, half_open, outcome, run_virtual
 
 from actors.errors import Expired, Lost, Refused, SendError
 from actors.events import Disconnected, HostileConnection
 from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
 from actors.node import Node
-from proxies import DAY, ID, Bench, Item, Journal, Question, Wires, bench, half_open, outcome, run_virtual
 from transports.memory_connection import Connection
 from transports.pipes import Pipe
 
@@ -58,7 +58,9 @@ def _nobody_broke_a_rule(nodes: Bench) -> None:
 # -- a permanent link -------------------------------------------------------------------------------------------
 
 
-async def _stream(nodes: Bench, here: str, there: str, rng: random.Random, over: trio.Event, counts: dict[str, int]) -> None:
+async def _stream(
+    nodes: Bench, here: str, there: str, rng: random.Random, over: trio.Event, counts: dict[str, int]
+) -> None:
     """Tell, send and ask in turn, until the cuts are over; everything must arrive."""
     node, to, n = nodes[here], nodes.to(there), 0
     while not over.is_set():
@@ -134,7 +136,13 @@ class History:
         async with trio.open_nursery() as nursery:
             for _ in range(self.rng.randrange(20, 100)):
                 await trio.sleep(self.rng.choice([0, 0.001, 0.01, 0.1, 1]) * self.rng.random())
-                acts: list[Callable[[trio.Nursery], object]] = [self._send, self._harm, self._hold, self._block, self._turn]
+                acts: list[Callable[[trio.Nursery], object]] = [
+                    self._send,
+                    self._harm,
+                    self._hold,
+                    self._block,
+                    self._turn,
+                ]
                 act = self.rng.choices(acts, [60, 15, 10, 5, 7])[0]
                 if act == self._turn:
                     await self._turn(nursery)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import trio
+from proxies import CFG, ID, Bench, Item, Question, Wait, Wires, bench, mute, outcome, run_virtual, virtual
 
 from actors.errors import Expired, Lost, Refused
 from actors.net.backoff import BackoffCfg
+from actors.net.closing import Asked
 from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
-from proxies import CFG, ID, Bench, Item, Question, Wait, Wires, bench, mute, outcome, run_virtual, virtual
 
 IDLE = NetworkCfg(idle_after=2.0)
 
@@ -91,7 +94,7 @@ async def test_a_permanent_link_is_dialed_again_at_growing_intervals_and_for_eve
         await trio.sleep(600)
         dialed = nodes.wires.dialed("a")
         base = CFG.backoff.first
-        for before, after in zip(dialed, dialed[1:], strict=False):
+        for before, after in pairwise(dialed):
             assert 0.8 * base - 1e-6 <= after - before <= 1.2 * base + 0.01
             base = min(base * CFG.backoff.factor, CFG.backoff.cap)
         assert base == CFG.backoff.cap
@@ -296,6 +299,28 @@ async def test_a_connection_that_one_end_holds_is_not_closed_however_idle(holder
         await _gone(nodes)
 
 
+@virtual
+@pytest.mark.parametrize("cancelled", [False, True], ids=["kept", "cancelled"])
+async def test_what_is_asked_after_a_promise_of_silence_goes_to_the_next_connection(cancelled: bool) -> None:
+    async with bench("b", wires=Wires(latency=0.1)) as nodes:
+        await nodes.start("a", cfg=IDLE)  # a asks to close, b only answers
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        await nodes.until(lambda: nodes.current("b", "a").closing.state is Asked.PROMISED)
+        nodes.wires.silent.add("a")
+        asking = nodes.sending(lambda: nodes["b"].ask(nodes.to("a"), Question(1)))
+        await nodes.until(lambda: nodes.running["b"].phases("a")[-1:] == ["dialing"])
+        assert nodes.running["b"].phases("a") == ["ready", "closed", "dialing"]
+        if cancelled:
+            await asking.cancel()
+            await trio.sleep(0.1)
+            assert nodes.state("b", "a") == "none"
+            assert nodes.ledger("b").expired == 1
+        else:
+            nodes.wires.silent.clear()
+            await nodes["a"].send(nodes.to("b"), Item(2))
+            assert await asking.wait() == -1
+
+
 def test_a_break_in_the_middle_of_an_idle_close_loses_nothing() -> None:
     async def cut_after(delay: float) -> None:
         async with bench("a", "b", cfg=IDLE, wires=Wires(latency=0.01)) as nodes:
@@ -431,7 +456,7 @@ async def test_a_message_for_an_engine_that_has_ended_on_a_node_that_stops_is_re
         await nodes.link("a", "b")
         await nodes["b"].tell(nodes.to("a"), Item(0))  # keeps b draining until it is acknowledged
         late = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(1)))
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
         await nodes.stop("b")
         refused = await late.wait()
         assert isinstance(refused, Refused)

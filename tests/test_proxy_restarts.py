@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import trio
+from proxies import ID, Item, Question, Wait, bench, virtual
 
 from actors.errors import Lost, ProtocolError
 from actors.events import Disconnected, DuplicateIdentity
 from actors.runtime.codec import Codec
-from proxies import ID, Item, Question, Wait, bench, virtual
-
 
 # -- 10: the peer restarts --------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import trio
+from proxies import CFG, ID, KEYS, Item, Question, bench, half_open, outcome, virtual
 
 from actors.engine import LocalCfg, MailboxStatistics
 from actors.errors import Lost
@@ -20,7 +21,6 @@ from actors.net.node_proxy import (
 )
 from actors.net.phases import Facts
 from actors.net.vocabulary import DrainDue, EstablishDue, RetryDue
-from proxies import CFG, ID, KEYS, Item, Question, bench, half_open, outcome, virtual
 
 
 def _advert(name: str, *addresses: tuple[str, int], version: int = 9) -> NodeAdvert:

@@ -31,7 +31,6 @@ class Launch(Struct, frozen=True, kw_only=True):
     transport: str
     topology: Topology
     cluster: str
-    seed: int | None = None
     seconds: float | None = None
     """How long it is to run once it is ready; None is until a signal."""
 

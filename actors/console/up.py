@@ -21,7 +21,6 @@ async def up(
     *,
     transport: Annotated[str, flag("What links them: tcp, or memory for nodes in one process.")] = "tcp",
     topology: Annotated[Topology, flag("Which pairs are linked: all, neighbours, or the first with all.")] = "mesh",
-    seed: Annotated[int | None, flag("Repeated in the output, for whoever draws random numbers from it.")] = None,
     seconds: Annotated[
         float | None, Parameter(name="--for", help="Seconds to run, counted from when it is ready.")
     ] = None,
@@ -42,7 +41,6 @@ async def up(
         transport=checked_transport(transport, ("tcp", "memory")),
         topology=topology,
         cluster=cluster,
-        seed=seed,
         seconds=checked_seconds("--for", seconds),
     )
     if detach and transport == "memory":
@@ -70,7 +68,6 @@ def data_of(launch: Launch, started: Started, *, detached: bool) -> dict[str, ob
         "cluster": launch.cluster,
         "transport": launch.transport,
         "topology": launch.topology,
-        "seed": launch.seed,
         "detached": detached,
         "ready_seconds": started.ready_seconds,
         "nodes": started.nodes,

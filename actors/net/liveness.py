@@ -125,7 +125,7 @@ class Liveness:
             self._alive, self._looking = now, None
 
     def reading(self, now: float, size: int) -> None:
-        """So many bytes came of a frame that is not whole yet: the answer is behind it, on a slow link for long (T1)."""
+        """So many bytes came of a frame that is not whole yet: the answer comes behind it (T1)."""
         self.wrote(now, size)
 
     def received(self, now: float) -> None:
