@@ -244,20 +244,23 @@ async def open_node(
         key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
     )
     with unwrapped() as body:
-        async with open_service_nursery() as services:
-            await services.start(runtime.serve)
-            try:
-                await _start_network(network, by_scheme, listeners)
-                for advert in adverts:
-                    node.learn(advert)
-                for peer in peers:
-                    node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
-                with body:
-                    yield node
-                await _stop_network(runtime, cfg)
-            finally:
-                network.table.stopping = True  # whoever sends from here on hears of it
-                services.cancel_scope.cancel()
+        try:
+            async with open_service_nursery() as services:
+                await services.start(runtime.serve)
+                try:
+                    await _start_network(network, by_scheme, listeners)
+                    for advert in adverts:
+                        node.learn(advert)
+                    for peer in peers:
+                        node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
+                    with body:
+                        yield node
+                    await _stop_network(runtime, cfg)
+                finally:
+                    network.table.stopping = True  # whoever sends from here on hears of it
+                    services.cancel_scope.cancel()
+        finally:
+            network.table.close()
 
 
 def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:

@@ -10,7 +10,7 @@ from proxies import ID, Bench, Fail, Item, Mute, Question, Wait, bench, mute, ou
 
 from actors.engine import Engine, on
 from actors.errors import Crashed, Expired, Lost, Refused
-from actors.events import EngineCrashed
+from actors.events import Disconnected, EngineCrashed
 from actors.identity import EngineID
 from actors.messages import Request
 from actors.net.network import NetworkCfg
@@ -236,6 +236,22 @@ async def test_a_cancel_that_was_cut_off_is_sent_again() -> None:
         assert nodes.journal("b").ended == []
         await nodes.reconnect("a", "b")
         await nodes.until(lambda: nodes.journal("b").ended == [(0, "cancelled")], within=0.1)
+
+
+@virtual
+async def test_an_answer_whose_time_is_over_is_not_sent() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Wait(0, 2.0)))
+        await nodes.until(lambda: nodes.journal("b").began == [0])
+        behind = nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Question(1), expiry=1))
+        await trio.sleep(0.1)
+        mute(nodes.wires.only("a", "b"), "a")  # the cancel does not reach b
+        assert isinstance(await behind.wait(), Expired)
+        await nodes.until(lambda: nodes.journal("b").numbers() == [1])
+        await trio.sleep(0.1)
+        assert nodes.ledger("b").expired == 1
+        assert nodes.running["a"].events(Disconnected) == []
 
 
 @virtual

@@ -13,6 +13,8 @@ from actors.net.backoff import BackoffCfg
 from actors.net.closing import Asked
 from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
+from actors.net.node_proxy import NodeProxy
+from actors.net.phases import Facts
 
 IDLE = NetworkCfg(idle_after=2.0)
 
@@ -461,6 +463,52 @@ async def test_a_message_for_an_engine_that_has_ended_on_a_node_that_stops_is_re
         refused = await late.wait()
         assert isinstance(refused, Refused)
         assert refused.reason == "stopped"
+
+
+def test_what_is_handed_over_in_the_last_moment_of_a_node_is_lost_and_not_forgotten() -> None:
+    async def send_after(steps: int) -> None:
+        async with bench("a", "b") as nodes:
+            a = nodes["a"]
+            await a.send(nodes.to("b"), Item(0))
+            nodes.wires.cut("a", "b")  # the next message needs another proxy, while this one is about to end
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            nodes.running["a"].scope.cancel()
+            await outcome(lambda: a.tell(nodes.to("b"), Item(1)))
+            late = nodes.sending(lambda: a.send(nodes.to("b"), Item(2)))
+            await nodes.kill("a")
+            assert isinstance(await late.wait(), Lost | Refused)
+            assert a.snapshot().statistics.ledger.in_flight == 0
+
+    for steps in range(40):
+        run_virtual(lambda: send_after(steps), seed=steps)  # noqa: B023 - called here
+
+
+@virtual
+async def test_a_proxy_that_crashes_costs_its_own_messages_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bench("a", "b", "c") as nodes:
+        nodes.crashes_expected = True
+        await nodes.link("a", "b")
+        await nodes["a"].send(nodes.to("c"), Item(0))
+        asking = nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Wait(0, 5.0)))
+        await nodes.until(lambda: nodes.journal("b").began == [0])
+
+        facts, crashes = NodeProxy._facts, list[str]()
+
+        def crash_once(self: NodeProxy) -> Facts:
+            if not crashes:
+                crashes.append(self.id.name)
+                raise RuntimeError("as told")
+            return facts(self)
+
+        monkeypatch.setattr(NodeProxy, "_facts", crash_once)
+        nodes["a"].dial_now(ID["b"])
+        assert isinstance(await asking.wait(), Lost)
+        assert crashes == [str(ID["b"])]
+        await nodes.until(lambda: nodes.ready("a", "b"), within=2)  # for it is held as permanent
+        await nodes["a"].send(nodes.to("b"), Item(1))
+        await nodes["a"].send(nodes.to("c"), Item(1))
+        assert nodes.running["a"].phases("c") == ["dialing", "handshaking", "ready"]
 
 
 @virtual

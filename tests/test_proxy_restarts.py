@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 import trio
-from proxies import ID, Item, Question, Wait, bench, virtual
+from proxies import ID, KEYS, Item, Question, Wait, bench, mute, virtual
 
 from actors.errors import Lost, ProtocolError
 from actors.events import Disconnected, DuplicateIdentity
+from actors.net.adverts import NodeAdvert
+from actors.net.network import NetworkCfg
 from actors.runtime.codec import Codec
 
 # -- 10: the peer restarts --------------------------------------------------------------------------------------
@@ -96,6 +99,67 @@ async def test_a_node_that_is_older_than_the_one_known_is_told_so_and_changes_no
         old, nodes.running["b"] = nodes.running["b"], new
         old.stopping.set()
         await old.gone.wait()
+
+
+# -- S2: a record that was forgotten ----------------------------------------------------------------------------
+
+
+@virtual
+async def test_a_peer_that_was_forgotten_begins_anew_and_nothing_comes_twice() -> None:
+    async with bench("a", "c") as nodes:
+        await nodes.start("b", cfg=NetworkCfg(peers=1), know=False)
+        for name in "ac":
+            nodes[name].learn(nodes["b"].advert)
+        await nodes.link("a", "b")
+        for n in range(20):
+            await nodes["a"].send(nodes.to("b"), Item(n))
+        mute(nodes.wires.only("a", "b"), "b")
+        written = nodes.sending(lambda: nodes["a"].send(nodes.to("b"), Item(20)))
+        await nodes.until(lambda: len(nodes.journal("b").got) == 21)
+        nodes.wires.refused.add("b")
+        nodes.wires.cut("a", "b")
+        await nodes.until(lambda: nodes.state("b", "a") == "none")
+        nodes.wires.refused.clear()
+        await nodes["c"].send(nodes.to("b"), Item(100))  # who takes the only place in the book
+        nodes.wires.cut("b", "c")
+        lost = await written.wait()
+        assert isinstance(lost, Lost)
+        assert (lost.reason, lost.maybe_sent) == ("session_lost", True)
+        await nodes["a"].send(nodes.to("b"), Item(21))
+        assert nodes.journal("b").numbers() == [*range(21), 100, 21]
+
+
+@virtual
+async def test_a_node_whose_book_is_full_says_when_to_come_again() -> None:
+    async with bench("a", "c") as nodes:
+        await nodes.start("b", cfg=NetworkCfg(peers=1), know=False)
+        for name in "ac":
+            nodes[name].learn(nodes["b"].advert)
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        nodes["c"].set_permanence(ID["b"], True)
+        await trio.sleep(29)
+        assert len(nodes.wires.dialed("c")) == 1
+        nodes.wires.cut("a", "b")
+        await nodes.until(lambda: nodes.ready("c", "b"), within=2)
+
+
+# -- A3: a node that has forgotten how often it spoke of itself -------------------------------------------------
+
+
+@virtual
+@pytest.mark.parametrize("dialer", ["a", "b"])
+async def test_a_node_continues_from_the_newest_advert_that_others_have_of_it(dialer: str) -> None:
+    async with bench("a") as nodes:
+        await nodes.start("b", know=False)
+        nodes["b"].learn(nodes["a"].advert)
+        later = NodeAdvert.sign(KEYS["b"], [("memory://b", 1), ("memory://gone", 1)], version=7, created=0)
+        nodes["a"].learn(later)
+        await nodes[dialer].connect(ID["b" if dialer == "a" else "a"])
+        await trio.sleep(0.1)
+        assert nodes["b"].advert.version == 8
+        known = nodes["a"]._network.peers.find(ID["b"])
+        assert known is not None
+        assert known.advert == nodes["b"].advert
 
 
 # -- 19: poison, and frames nobody knows ------------------------------------------------------------------------

@@ -213,6 +213,14 @@ class Table:
             if entry.record.holders and not self.stopping:
                 self.open(entry.peer)
 
+    def close(self) -> None:
+        """The node has ended: what was handed over in its last moment, and found no proxy, is settled."""
+        self.stopping = True
+        for entry in self:
+            self.leave(entry)
+            entry.outbox.close("node_stopped")
+            self._network.past.add(entry.outbox.transmit.ledger)
+
     def limit_changed(self, peer: NodeID) -> None:
         """An engine made room for this node's messages."""
         entry = self._entries.get(peer)

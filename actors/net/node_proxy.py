@@ -460,9 +460,12 @@ class NodeProxy(Engine):
         return None
 
     def _offer_advert(self, link: Link, known: int) -> None:
-        """spec: "after connecting, each side sends its advert where the other's copy is older"."""
+        """spec: "after connecting, each side sends its advert where the other's copy is older".
+
+        Also where it is newer: the answer brings our own word back, which we have lost (A3).
+        """
         advert = self.network.advert
-        if advert is not None and known < advert.version:
+        if advert is not None and known != advert.version:
             link.write(encode(Advert(advert.data)))
 
     # -- port -------------------------------------------------------------------------------------------
@@ -513,6 +516,8 @@ class NodeProxy(Engine):
             await before.wait()
         while (free_at := record.history.free_at(self.now)) > self.now:  # noqa: ASYNC110 - another dial may take it
             await trio.sleep_until(free_at)
+        if self.session.links:
+            return  # the peer came first: nobody with a proven end begins another dial (C7)
         record.history.dialed(self.now)
         record.ends += 1
         connection: EngineID | None = None

@@ -43,8 +43,12 @@ class Router(Engine):
 
     @on(Started)
     def started(self, _: Started) -> None:
-        """From now on the table tells of entries that need a proxy."""
-        self.network.table.announce = lambda peer: self.post(NodeSend(peer))
+        """From now on the table tells of entries that need a proxy; those that need one already are told now."""
+        table = self.network.table
+        table.announce = lambda peer: self.post(NodeSend(peer))
+        for entry in table:
+            if entry.session is None:
+                table.announce(entry.peer)
 
     # -- proxies ----------------------------------------------------------------------------------------
 

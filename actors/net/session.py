@@ -11,7 +11,7 @@ from typing import Protocol
 
 from actors.errors import ProtocolError
 from actors.identity import Incarnation, NodeID
-from actors.net.contest import Contender, beats, current
+from actors.net.contest import current, superseded
 from actors.net.link import Link
 from actors.net.messages import (
     Advert,
@@ -201,25 +201,22 @@ class Session:
 
     def _choose(self, in_flight: bool = False) -> None:
         """Write on the best resumed end from here on, and close every end that is worse (C4, C5)."""
-        resumed = {link.contender: link for link in self.links if link.resumed}
+        proven = {link.contender: link for link in self.links}
+        resumed = [link.contender for link in self.links if link.resumed]
         best = current(resumed)
         if best is None:
             return
-        if resumed[best] is not self.current:
+        if proven[best] is not self.current:
             self.reconnects += in_flight and self.current is None
-            self.current = self.outbox.current = resumed[best]
+            self.current = self.outbox.current = proven[best]
             self.outbox.transmit.rewind()
-        for link in [link for link in self.links if beats(best, link.contender)]:
-            link.close("superseded")
-        resumed[best].pump()
+        for contender in superseded(proven, resumed):
+            proven[contender].close("superseded")
+        proven[best].pump()
 
     def _drop_links(self, reason: str) -> None:
         for link in list(self.links):
             link.close(reason)
-
-    def best_contender(self) -> Contender | None:
-        """The connection that carries messages now."""
-        return None if self.current is None else self.current.contender
 
     # -- credit and acknowledgements --------------------------------------------------------------------
 

@@ -152,7 +152,7 @@ class Transmit:
         None, and nothing has happened, if something waits already or the run has to.
         """
         lane = run.lane
-        if self._ready or self._again or lane.ready or run.size > FRAME_BYTES:
+        if self._ready or self._again or lane.ready or run.size > FRAME_BYTES or run.deadline <= now:
             return None
         if self._affordable(lane.target, run) < run.count:
             return None
