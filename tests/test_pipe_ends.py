@@ -250,3 +250,9 @@ async def test_the_drain_takes_no_more_while_nobody_reads(autojump_clock: MockCl
                 await drain.piece(Piece(b"x"))
         nursery.cancel_scope.cancel()
     assert drain.messages < 200
+
+
+async def test_what_came_with_the_errand_does_not_wait_for_more(autojump_clock: MockClock) -> None:
+    silent, _ = memory_stream_pair()
+    with trio.fail_after(1):
+        assert await Intake(silent, NoCuts(), lines=True, already=b"first\n").take() == [b"first\n"]

@@ -33,7 +33,9 @@ class Intake:
         self._hold(chunker.feed(already))
 
     async def take(self) -> list[bytes]:
-        """The next pieces, in order; none at the end."""
+        """The next pieces, in order; none at the end. What is there already does not wait for more to come."""
+        if pieces := self._release():
+            return pieces
         while not self._ended:
             if data := await self._stream.receive_some(_READ):
                 self._hold(self._chunker.feed(bytes(data)))
