@@ -16,7 +16,7 @@ import trio.testing
 
 from actors.engine import Engine, on
 from actors.errors import SendError
-from actors.events import DeadLetter, EngineCrashed, Event, ProxyChanged
+from actors.events import DeadLetter, Disconnected, EngineCrashed, Event, ProxyChanged
 from actors.identity import EngineID, NodeKey
 from actors.messages import Message, Request
 from actors.net.backoff import BackoffCfg
@@ -421,6 +421,11 @@ class Bench:
         with trio.fail_after(within):
             while not condition():  # noqa: ASYNC110 - whatever it is, no event tells of it
                 await trio.sleep(every)
+
+    def broken_rules(self) -> list[str]:
+        """Why connections ended, where one end said that the other broke the protocol."""
+        events = [event for _, running in self.all for event in running.events(Disconnected)]
+        return [event.why for event in events if "protocol error" in event.why]
 
     def check(self) -> None:
         """Every ledger balances, and no engine crashed."""

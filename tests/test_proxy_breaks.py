@@ -7,7 +7,6 @@ import trio
 from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost, Refused
-from actors.events import Disconnected
 from actors.net.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
 from transports.pipes import Pipe
@@ -17,12 +16,6 @@ async def _tell(nodes: Bench, *numbers: int, to: str = "sink", expiry: float = 3
     """From a to b."""
     for n in numbers:
         await nodes["a"].tell(nodes.to("b", to), Item(n), expiry=expiry)
-
-
-def _broken_rules(nodes: Bench) -> list[str]:
-    """Why connections ended, where one end says that the other broke the protocol."""
-    events = [event for _, running in nodes.all for event in running.events(Disconnected)]
-    return [event.why for event in events if "protocol error" in event.why]
 
 
 # -- 1: after the message entered the mailbox, before the ack -------------------------------------------------
@@ -125,7 +118,7 @@ async def test_a_message_that_expires_between_two_others_leaves_no_gap() -> None
         nodes.wires.refused.clear()
         await nodes.until(lambda: nodes.ledger("a").delivered == 2)
         assert nodes.journal("b").numbers() == [0, 2]
-        assert _broken_rules(nodes) == []
+        assert nodes.broken_rules() == []
 
 
 @virtual
@@ -159,7 +152,7 @@ async def test_messages_that_expire_on_lost_connections_are_skipped_and_use_up_n
         await nodes["a"].send(nodes.to("b"), Item(20), expiry=1)
         assert nodes.journal("b").numbers() == [20]
         assert nodes.receive("b", "a").position == 21
-        assert _broken_rules(nodes) == []
+        assert nodes.broken_rules() == []
 
 
 # -- 5: credit --------------------------------------------------------------------------------------------------

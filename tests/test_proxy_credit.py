@@ -8,14 +8,7 @@ from proxies import ID, Bench, Gated, Item, Journal, Question, bench, outcome, v
 
 from actors.engine import Engine, on
 from actors.errors import Expired, Refused
-from actors.events import Disconnected
 from actors.identity import EngineID
-
-
-def _broken_rules(nodes: Bench) -> list[str]:
-    events = [event for _, running in nodes.all for event in running.events(Disconnected)]
-    return [event.why for event in events if "protocol error" in event.why]
-
 
 # -- slow engines -----------------------------------------------------------------------------------------------
 
@@ -77,7 +70,7 @@ async def test_one_mailbox_holds_what_it_may_whoever_sends() -> None:
         assert 32 < most <= 64 + 4 * 8  # and the first allowance of each peer beside it (K3)
         for name in "abcde":
             assert journal.numbers(f"{ID[name].short}/") == list(range(500))
-        assert _broken_rules(nodes) == []
+        assert nodes.broken_rules() == []
 
 
 @virtual
@@ -97,7 +90,7 @@ async def test_a_new_session_gets_no_room_that_messages_of_the_last_one_still_ta
         gate.set()
         await nodes.until(lambda: nodes.ledger("a").in_flight == 0)
         assert journal.numbers() == [0, 1, 2, 10, 11, 12, 20, 21, 30, 31, 32]  # 22 found no room, and was lost
-        assert _broken_rules(nodes) == []
+        assert nodes.broken_rules() == []
 
 
 # -- large messages ---------------------------------------------------------------------------------------------
