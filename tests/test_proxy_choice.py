@@ -6,7 +6,6 @@ import pytest
 import trio
 from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, run_virtual, virtual
 
-from transports.memory_connection import Connection
 from transports.pipes import Pipe
 
 
@@ -113,10 +112,6 @@ async def test_of_two_addresses_that_answer_one_connection_is_left() -> None:
 
 
 # -- 7: half-open -----------------------------------------------------------------------------------------------
-
-
-def _end(connection: Connection, host: str) -> object:
-    return connection.dialer if connection.dialer.host == host else connection.acceptor
 
 
 @virtual

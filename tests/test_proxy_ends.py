@@ -1,4 +1,4 @@
-"""How connections and proxies end: idle, stopped, cut one way; nothing is left (PROTOCOL section 14: 11, 14, 15; D, T)."""
+"""How connections and proxies end: idle, stopped, cut one way; nothing is left (section 14: 11, 14, 15; D, T)."""
 
 from __future__ import annotations
 
