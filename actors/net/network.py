@@ -138,8 +138,6 @@ class Entry:
         self.outbox = outbox
         self.session: Session | None = None
         self.life = Life()
-        self.address: str | None = None
-        """The URL that the current connection goes over."""
         self.wanted = False
         """Whether somebody asked for a connection before there was a proxy to ask."""
 

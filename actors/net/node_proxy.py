@@ -417,7 +417,6 @@ class NodeProxy(Engine):
 
     def resumed(self, link: Link) -> None:
         """A connection carries messages now."""
-        self.entry.address = link.stream.remote
         now, peer, url = self.now, self.entry.peer, link.stream.remote
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
 
