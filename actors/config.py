@@ -45,7 +45,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     outbox_bytes: Count = 8 << 20
     mailbox_messages: Count = 4096
     mailbox_bytes: Count = 16 << 20
-    frame_bytes: Annotated[int, Meta(ge=8192, le=1 << 30)] = 1 << 20
+    frame_bytes: Annotated[int, Meta(ge=128 << 10, le=1 << 30)] = 1 << 20
     """The largest frame after the proof. Before it, it is 4 KiB (PROTOCOL H11)."""
     peers: Count = 10_000
     """Receive records that are kept (PROTOCOL S2)."""

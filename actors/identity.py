@@ -43,6 +43,11 @@ def _check(raw: bytes) -> None:
         raise IdentityError("not a NodeID: a point of small order, for which anyone can sign")
 
 
+@lru_cache(maxsize=4096)
+def _text(raw: bytes) -> str:
+    return base64.b32encode(raw).decode().rstrip("=").lower()
+
+
 def _times_eight_is_neutral(square: int, y: int) -> bool:
     """Whether 8·(x, y) is the neutral element; doubling needs only x² and y."""
     for _ in range(3):
@@ -80,7 +85,7 @@ class NodeID(bytes):
         return node
 
     def __str__(self) -> str:
-        return base64.b32encode(self).decode().rstrip("=").lower()
+        return _text(self)
 
     @property
     def short(self) -> str:

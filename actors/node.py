@@ -27,6 +27,7 @@ from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.adverts import NodeAdvert
 from actors.net.backoff import BackoffCfg
+from actors.net.conditions import Conditions
 from actors.net.liveness import LivenessCfg
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
@@ -111,8 +112,11 @@ class Node:
 
     def is_connected(self, node: NodeID) -> bool:
         """Whether a connection to this node carries messages now."""
-        entry = self._network.table.find(node)
-        return entry is not None and entry.session is not None and entry.session.current is not None
+        return self._network.table.is_connected(node)
+
+    def is_permanent(self, node: NodeID) -> bool:
+        """Whether anybody holds the link to this node for permanent."""
+        return self._network.table.is_permanent(node)
 
     def set_permanence(self, node: NodeID, permanent: bool, *, holder: str = "console") -> None:
         """`holder` wants the link to be permanent, or does not any more; it is while anybody does.
@@ -210,6 +214,7 @@ async def open_node(
     random: Random | None = None,
     boot: int | None = None,
     pid: int | None = None,
+    conditions: Conditions | None = None,
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block.
 
@@ -219,7 +224,7 @@ async def open_node(
 
     For tests and simulations: transports, in place of the built-in ones; strict, so that every local message goes
     through the codec; random and boot, in place of the system's randomness and clock; cfg, every number of the
-    network, in place of what `limits` and `insecure` say.
+    network, in place of what `limits` and `insecure` say; conditions, who looks on.
 
     Leaving the block drains: what was accepted is sent and acknowledged, within `cfg.drain_timeout`. An exception
     or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins.
@@ -233,34 +238,34 @@ async def open_node(
     cfg = cfg or _network_cfg(limits, insecure)
     runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
     runtime.asks = Asks(random.getrandbits(62))
-    network = Network(key, incarnation, runtime, random, cfg)
+    network = Network(key, incarnation, runtime, random, cfg, conditions)
     runtime.gateway = network.table.outlet
     node = Node(network, name, os.getpid() if pid is None else pid)
     by_scheme = {transport.scheme: transport for transport in transports or (TcpTransport(insecure=cfg.insecure),)}
     network.schemes = frozenset(by_scheme)
-    listeners = await _listen(listen, by_scheme)
-    node.addresses = tuple(str(listener.address) for _, listener in listeners)
-    network.advert = NodeAdvert.sign(
-        key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
-    )
-    with unwrapped() as body:
-        try:
-            async with open_service_nursery() as services:
-                await services.start(runtime.serve)
-                try:
-                    await _start_network(network, by_scheme, listeners)
-                    for advert in adverts:
-                        node.learn(advert)
-                    for peer in peers:
-                        node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
-                    with body:
-                        yield node
-                    await _stop_network(runtime, cfg)
-                finally:
-                    network.table.stopping = True  # whoever sends from here on hears of it
-                    services.cancel_scope.cancel()
-        finally:
-            network.table.close()
+    async with _listening(listen, by_scheme) as listeners:
+        node.addresses = tuple(str(listener.address) for _, listener in listeners)
+        network.advert = NodeAdvert.sign(
+            key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
+        )
+        with unwrapped() as body:
+            try:
+                async with open_service_nursery() as services:
+                    await services.start(runtime.serve)
+                    try:
+                        await _start_network(network, by_scheme, listeners)
+                        for advert in adverts:
+                            node.learn(advert)
+                        for peer in peers:
+                            node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
+                        with body:
+                            yield node
+                        await _stop_network(runtime, cfg)
+                    finally:
+                        network.table.stopping = True  # whoever sends from here on hears of it
+                        services.cancel_scope.cancel()
+            finally:
+                network.table.close()
 
 
 def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
@@ -280,7 +285,11 @@ def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
     )
 
 
-async def _listen(urls: Sequence[str], transports: dict[str, Transport]) -> list[tuple[str, Listener]]:
+@asynccontextmanager
+async def _listening(
+    urls: Sequence[str], transports: dict[str, Transport]
+) -> AsyncIterator[list[tuple[str, Listener]]]:
+    """Listeners with their schemes. Whatever happens before or while an engine has them: they are closed at the end."""
     listeners: list[tuple[str, Listener]] = []
     try:
         for url in urls:
@@ -290,11 +299,11 @@ async def _listen(urls: Sequence[str], transports: dict[str, Transport]) -> list
                 known = ", ".join(f"{scheme}://" for scheme in transports)
                 raise ConfigError(f"no transport for {url} here; there is {known}")
             listeners.append((address.scheme, await transport.listen(address)))
-    except BaseException:
-        for _, listener in listeners:
-            await listener.aclose()
-        raise
-    return listeners
+        yield listeners
+    finally:
+        with trio.CancelScope(shield=True):
+            for _, listener in listeners:
+                await listener.aclose()
 
 
 async def _start_network(

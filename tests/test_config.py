@@ -90,9 +90,9 @@ def test_every_setting_can_stand_in_the_environment() -> None:
 def test_flags_come_before_the_environment_and_that_before_the_file(toml: Toml) -> None:
     file = toml('name = "file"\napp = "file:setup"\n[limits]\npeers = 1\nunproven = 1\n')
     environ = {"ACTORS_NAME": "environ", "ACTORS_APP": "environ:setup", "ACTORS_LIMITS_PEERS": "2"}
-    config = load_config(file, environ=environ, flags={"name": "flag", "app": None, "limits.frame_bytes": "8192"})
+    config = load_config(file, environ=environ, flags={"name": "flag", "app": None, "limits.frame_bytes": "131072"})
     assert (config.name, config.app) == ("flag", "environ:setup")
-    assert config.limits == Limits(peers=2, unproven=1, frame_bytes=8192)
+    assert config.limits == Limits(peers=2, unproven=1, frame_bytes=131_072)
 
 
 def test_a_home_folder_is_found_in_a_path(toml: Toml, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,7 +156,7 @@ def test_a_misspelt_variable_is_an_error_and_a_foreign_one_is_not() -> None:
         ('app = "os.system:rm -rf"', "app: written as module:function"),
         ('engines = ["myapp.Counter"]', "engines: written as module:Class"),
         ("limits = 3", "limits is a table"),
-        ("[limits]\nframe_bytes = 100", "limits.frame_bytes: expected int >= 8192"),
+        ("[limits]\nframe_bytes = 100", "limits.frame_bytes: expected int >= 131072"),
         ("[limits]\ndrain_seconds = nan", "limits.drain_seconds: expected float > 0"),
         ("[limits]\nheartbeat_seconds = 20", "dead_seconds must be more than"),
         ("name = \nlisten = []", "is not TOML: .*line 1"),

@@ -57,10 +57,10 @@ def test_each_side_learns_which_adverts_the_other_has() -> None:
     assert (who.advert_mine, who.advert_yours) == (3, 4)
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [(8192, 1 << 20), (1 << 20, 8192), (8192, 8192)])
+@pytest.mark.parametrize(("ours", "theirs"), [(131_072, 1 << 20), (1 << 20, 131_072), (131_072, 131_072)])
 def test_the_smaller_wish_is_the_largest_frame(ours: int, theirs: int) -> None:
     alice, bob = dialer(max_frame=ours), acceptor(max_frame=theirs)
-    assert proven(alice, bob).max_frame == alice.max_frame == 8192
+    assert proven(alice, bob).max_frame == alice.max_frame == 131_072
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ REQUEST_FIELDS: dict[str, object] = {
     "accepted": None,
     "advert_mine": 99,
     "advert_yours": 99,
-    "max_frame": 8192,
+    "max_frame": 131_072,
 }
 REPLY_FIELDS: dict[str, object] = {
     "ver": 2,
@@ -87,7 +87,7 @@ REPLY_FIELDS: dict[str, object] = {
     "nonce": b"x" * 32,
     "advert_mine": 99,
     "advert_yours": 99,
-    "max_frame": 8192,
+    "max_frame": 131_072,
     "signature": bytes(64),
 }
 PROOF_FIELDS: dict[str, object] = {"epoch": 12, "permanent": False, "signature": bytes(64)}
@@ -318,7 +318,7 @@ def test_a_peer_that_does_not_choose_the_highest_common_version_breaks_the_proto
 ) -> None:
     alice = dialer(versions=(1, 2))
     request = bytes(body(alice.request()))
-    lie = wire.encode(ConnectOk(said, *range_, BOB_RUN, b"a" * 32, 0, 0, 8192, wire.UNSIGNED))
+    lie = wire.encode(ConnectOk(said, *range_, BOB_RUN, b"a" * 32, 0, 0, 131_072, wire.UNSIGNED))
     transcript = Transcript(request, wire.unsigned(bytes(body(lie))), Channel(0, b""))
     with pytest.raises(ProtocolError, match="highest common"):
         alice.reply(body(wire.signed(lie, BOB.sign(transcript.accepting()))))

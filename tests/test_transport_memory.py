@@ -237,6 +237,24 @@ def test_a_blackhole_swallows_one_direction_until_it_is_healed() -> None:
     run(main)
 
 
+def test_a_connection_that_was_cut_does_not_heal() -> None:
+    async def main() -> None:
+        network = MemoryNetwork(latency=0.25)
+        dialer, acceptor = await pair(network)
+        connection = only(network)
+        connection.blackhole()
+        dialer.send_nowait(b"held")
+        connection.cut(acceptor)
+        connection.heal()
+        acceptor.abort()
+        dialer.send_nowait(b"x")
+        with trio.move_on_after(3600) as scope:
+            await dialer.wait_readable()
+        assert scope.cancelled_caught
+
+    run(main)
+
+
 @pytest.mark.parametrize("latency", [0.0, 0.25])
 def test_in_a_blackhole_nobody_hears_of_an_end(latency: float) -> None:
     async def main() -> None:
@@ -366,6 +384,41 @@ def test_a_simulator_replaces_pipes_and_routes() -> None:
         assert trio.current_time() == 3.0
         with pytest.raises(ConnectFailed, match="no way"):
             await network.transport("c").dial(B)
+
+    run(main)
+
+
+def test_a_simulator_learns_of_connections_before_anybody_uses_them() -> None:
+    seen: list[tuple[Connection, str | None]] = []
+
+    class Watched(MemoryNetwork):
+        def connected(self, connection: Connection) -> None:
+            seen.append((connection, connection.acceptor.lost))
+
+    async def main() -> None:
+        network = Watched()
+        dialer, acceptor = await pair(network)
+        assert seen == [(only(network), None)]
+        assert [end for end, _ in only(network).ways] == [dialer, acceptor]
+
+    run(main)
+
+
+def test_a_pipe_that_shrinks_keeps_what_is_in_it_and_one_that_grows_takes_more() -> None:
+    async def main() -> None:
+        network = MemoryNetwork(capacity=100)
+        dialer, acceptor = await pair(network)
+        _, pipe = only(network).ways[0]
+        dialer.send_nowait(bytes(60))
+        pipe.resize(50)
+        assert (pipe.room, dialer.send_nowait(bytes(100))) == (0, 0)
+        assert len(await read(acceptor, 20)) == 20
+        assert dialer.send_nowait(bytes(100)) == 10
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(dialer.wait_writable)
+            await wait_all_tasks_blocked()
+            pipe.resize(51)
+        assert dialer.send_nowait(bytes(100)) == 1
 
     run(main)
 

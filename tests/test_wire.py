@@ -187,7 +187,7 @@ def altered(record: Frame, index: int, value: object) -> bytes:
     return frame[:1] + msgpack.encode(fields)
 
 
-OK = ConnectOk(1, 1, 1, Incarnation(1, 2), bytes(32), 0, 0, 8192, wire.UNSIGNED)
+OK = ConnectOk(1, 1, 1, Incarnation(1, 2), bytes(32), 0, 0, 131_072, wire.UNSIGNED)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_a_record_that_says_what_cannot_be_is_a_protocol_error(frame: bytes) -> 
         wire.decode(frame)
 
 
-REQUEST = ConnectRequest(1, 1, NODES[0], NODES[1], Incarnation(1, 2), bytes(32), 1, None, 0, 0, 8192)
+REQUEST = ConnectRequest(1, 1, NODES[0], NODES[1], Incarnation(1, 2), bytes(32), 1, None, 0, 0, 131_072)
 
 
 def test_a_malformed_nodeid_is_known_as_the_cause() -> None:

@@ -1,7 +1,8 @@
 """Connections inside one process: no sockets, no tasks, no real time, the same in every run under a MockClock.
 
 A simulator replaces pieces: `MemoryNetwork.make_pipe` (bandwidth, corruption), `MemoryNetwork.route` (who reaches
-whom, and when). Faults of the moment happen to the members of `MemoryNetwork.connections`.
+whom, and when), and learns of new connections in `MemoryNetwork.connected`. Faults of the moment happen to the
+members of `MemoryNetwork.connections`.
 """
 
 from __future__ import annotations
@@ -87,6 +88,11 @@ class MemoryNetwork:
         """Those with an end that is not lost, in the order in which they were dialed."""
         return list(self._connections.values())
 
+    @property
+    def listeners(self) -> list[MemoryListener]:
+        """Those that can be reached, in the order in which they were opened."""
+        return list(self._listeners.values())
+
     def transport(self, host: str) -> MemoryTransport:
         """How one host uses the network. `host` reads like the name of a memory:// address."""
         return MemoryTransport(self, host)
@@ -102,6 +108,9 @@ class MemoryNetwork:
     async def route(self, dialer: str, address: MemoryAddress) -> None:
         """A dial on its way to the listener and back. May raise ConnectFailed, or never return."""
         await trio.sleep(self.delay() + self.delay())
+
+    def connected(self, connection: Connection) -> None:
+        """A dial has come through; nobody has used the connection yet."""
 
     async def connect(self, dialer: str, address: MemoryAddress) -> MemoryStream:
         """See Transport.dial."""
@@ -121,6 +130,7 @@ class MemoryNetwork:
             ended=self._forget,
         )
         self._connections[connection.number] = connection
+        self.connected(connection)
         listener.offer(connection.acceptor)
         return connection.dialer
 
@@ -133,7 +143,8 @@ class MemoryNetwork:
 
     def unlist(self, listener: MemoryListener) -> None:
         """Nobody reaches this listener any more."""
-        del self._listeners[listener.address.name]
+        if self._listeners.get(listener.address.name) is listener:
+            del self._listeners[listener.address.name]
 
     def _forget(self, connection: Connection) -> None:
         del self._connections[connection.number]

@@ -149,24 +149,25 @@ class Connection:
         self.acceptor = MemoryStream(self, acceptor, local=away, remote=here, source=dialer)
         self.dialer.join(incoming=back, outgoing=there)
         self.acceptor.join(incoming=there, outgoing=back)
-        self._ways = ((self.dialer, there), (self.acceptor, back))
+        self.ways = ((self.dialer, there), (self.acceptor, back))
+        """Each end with the pipe that it sends through."""
 
     def cut(self, end: MemoryStream | None = None) -> None:
-        """Break it: both ends notice now. With an `end`, it alone notices, the other never: half-open."""
-        for stream, _ in self._ways:
+        """Break it for good: both ends notice now. With an `end`, it alone notices, the other never: half-open."""
+        for stream, pipe in self.ways:
+            pipe.sever()
             if end is None or stream is end:
                 stream.lose("the connection was cut")
-        self.blackhole()
 
     def blackhole(self, sender: MemoryStream | None = None) -> None:
         """From now on nothing arrives of what `sender` sends; without one, nothing either way."""
-        for stream, pipe in self._ways:
+        for stream, pipe in self.ways:
             if sender is None or stream is sender:
                 pipe.hold()
 
     def heal(self) -> None:
         """End every `blackhole`: what was sent meanwhile arrives after all, as TCP sends it again."""
-        for _, pipe in self._ways:
+        for _, pipe in self.ways:
             pipe.release()
 
     def on_lost(self) -> None:

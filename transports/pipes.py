@@ -37,6 +37,7 @@ class Pipe:
         self._here = bytearray()
         self._flying: deque[tuple[float, bytes | End]] = deque()
         self._held: list[bytes | End] | None = None
+        self._severed = False
         self._room = capacity
         self._end: End | None = None
 
@@ -53,10 +54,12 @@ class Pipe:
     @property
     def room(self) -> int:
         """How many bytes `write` takes now."""
-        return self._room
+        return max(0, self._room)
 
     def write(self, data: bytes | memoryview) -> int:
         """Take what there is room for; how many bytes that was."""
+        if self._room <= 0:
+            return 0
         parcel = bytes(data[: self._room])
         if parcel:
             self._room -= len(parcel)
@@ -79,6 +82,13 @@ class Pipe:
             self._arrive(parcel)
         self.on_arrival()
 
+    def resize(self, capacity: int) -> None:
+        """From now on it holds no more than so many bytes. What is in it beyond that stays until it is read."""
+        self._room += capacity - self.capacity
+        self.capacity = capacity
+        if self._room > 0:
+            self.on_room()
+
     # -- the way
 
     def hold(self) -> None:
@@ -90,9 +100,16 @@ class Pipe:
 
     def release(self) -> None:
         """What was held back sets out again, in order (as TCP sends again what got no answer)."""
+        if self._severed:
+            return
         held, self._held = self._held or [], None
         for parcel in held:
             self._send(parcel)
+
+    def sever(self) -> None:
+        """Nothing arrives any more, for good: as `hold`, and no `release` ends it."""
+        self.hold()
+        self._severed = True
 
     def _land(self) -> None:
         now = trio.current_time()

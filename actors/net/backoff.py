@@ -66,14 +66,16 @@ class Backoff:
             self._base, self.failures, self._since = self.cfg.first, 0, now
         self._up = None
 
-    def told(self, now: float, retry_after: float, *, signed: bool) -> None:
+    def told(self, now: float, retry_after: float, *, signed: bool) -> float:
         """The peer asked for so many seconds of peace: a floor for the next attempt, not an appointment (H7).
 
-        Whatever stands in an unsigned refusal counts for the cap at most, since anyone can write one.
+        Whatever stands in an unsigned refusal counts for the cap at most, since anyone can write one. Gives what is
+        believed of it.
         """
         most = self.cfg.signed_cap if signed else self.cfg.cap
-        if retry_after > 0:  # and not for NaN, which compares to nothing
-            self._floor = max(self._floor, now + min(retry_after, most))
+        seconds = min(retry_after, most) if retry_after > 0 else 0.0  # also for NaN, which compares to nothing
+        self._floor = max(self._floor, now + seconds)
+        return seconds
 
     def ended(self, now: float, random: float) -> float:
         """The attempt failed, or the last connection is lost: when to dial again. `random` is uniform in [0, 1).
@@ -87,6 +89,7 @@ class Backoff:
         delay = self._base * (1 + self.cfg.spread * (2 * random - 1))
         self._base = min(self._base * self.cfg.factor, self.cfg.cap)
         self._since = None
+        # spec S11: "automatically re-established when lost"; this is when
         self.due = max(since + delay, now, self._floor)
         return self.due
 

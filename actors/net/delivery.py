@@ -13,6 +13,7 @@ from msgspec import Raw, msgpack
 
 from actors.errors import ProtocolError
 from actors.identity import EngineID, NodeID
+from actors.net.conditions import Onlooker
 from actors.net.credit import Inlet
 from actors.net.messages import Kind
 from actors.net.outbox import Outbox
@@ -40,12 +41,14 @@ class Delivery:
         outbox: Outbox,
         limit_changed: Callable[[NodeID], None],
         answering: Callable[[NodeID], Outbox | None],
+        onlooker: Onlooker | None = None,
     ) -> None:
         self.runtime = runtime
         self.peer = peer
         self.half = half
         self.outbox = outbox
         self.limit_changed = limit_changed
+        self.onlooker = onlooker
         self._answering = answering
         self._doors: dict[str, _Door] = {}
 
@@ -98,6 +101,8 @@ class _Door:
         return self.cell.codec.asks(body, count)  # type: ignore[return-value]
 
     def deliver(self, run: Arrived) -> None:
+        if self._delivery.onlooker is not None:
+            self._delivery.onlooker.arrived(run)
         origin = self._origin_of(run.inlet)
         if run.kind is Kind.ASK:
             origin.asked(run)
@@ -106,6 +111,7 @@ class _Door:
             sender = self._senders[run.sender] = EngineID(self._delivery.peer, run.sender)
         batch = Batch(sender, int(run.kind), run.items, run.size, origin, run.deadline)
         batch.lone = run.lone and run.kind is Kind.ASK
+        # spec S5: "forwards messages between local engine instances and Transport Connection engine instances"
         self.cell.mailbox.deliver(batch)
 
     def cancel(self, inlet: Inlet, correlations: list[int]) -> None:

@@ -173,6 +173,7 @@ class Dialer(_Steps):
         frame = bytes(frame)
         ok = self._signed_reply(frame)
         self._transcript = Transcript(_body(self._request), unsigned(frame), self._channel)
+        # spec S3: "connection establishment", with "one specific remote node" and no other
         if not self.peer.verify(ok.signature, self._transcript.accepting()):
             raise HandshakeFailed("bad_signature")
         if ok.ver != _highest_common(self._versions, (ok.ver_min, ok.ver_max)):  # PROTOCOL H4
@@ -209,7 +210,7 @@ class Dialer(_Steps):
         frame = bytes(frame)
         match wire.decode(frame):
             case Accepted() as accepted:
-                return accepted
+                return accepted  # spec S3: "connection establishment": both nodes are proven
             case HandshakeRefused() as refused:
                 raise self._refusal(refused, frame)
             case other:

@@ -90,9 +90,9 @@ _DIAL = (Rule(Condition.PROVEN, Phase.READY), Rule(Condition.ALWAYS, Phase.DIALI
 _DIAL_AGAIN = (Rule(Condition.PROVEN, Phase.READY, (Action.CANCEL_WAIT,)), _DIAL[-1])
 
 _IDLE: dict[Event, tuple[Rule, ...]] = {
-    Event.SEND: _DIAL,  # spec: node_proxy, "established when the first message is sent"
-    Event.TO_PERMANENT: _DIAL,  # spec: "Permanent connections are established when the Node Proxy is started"
-    Event.PROVEN: _always(Phase.READY),  # spec: "or when the remote node initiates a connection"
+    Event.SEND: _DIAL,  # spec S7: "established when the first message is sent to the node"
+    Event.TO_PERMANENT: _DIAL,  # spec S10: "permanent connections are established when the Node Proxy is started"
+    Event.PROVEN: _always(Phase.READY),  # spec S8: "or when the remote node initiates a connection"
     Event.QUEUE_EMPTY: (Rule(Condition.PERMANENT), Rule(Condition.QUEUED), Rule(Condition.PROVEN), _END_LOST),
     Event.DIAL_NOW: _DIAL,
     Event.STOP: _END_STOPPED,
@@ -142,8 +142,8 @@ _READY: dict[Event, tuple[Rule, ...]] = {
         Rule(Condition.PROVEN),
         Rule(Condition.HANDSHAKING, Phase.HANDSHAKING),  # C8
         Rule(Condition.DIALING, Phase.DIALING),  # C8
-        Rule(Condition.PERMANENT, Phase.BACKOFF, (Action.WAIT,)),  # spec: "automatically re-established"
-        _END_LOST,  # spec: "not re-established automatically when the connection is lost"
+        Rule(Condition.PERMANENT, Phase.BACKOFF, (Action.WAIT,)),  # spec S11: "automatically re-established"
+        _END_LOST,  # spec S9: "not re-established automatically when the connection is lost"
     ),
     Event.CLEAN_END: (
         Rule(Condition.PROVEN),
@@ -220,7 +220,7 @@ def step(life: Life, event: Event, facts: Facts) -> tuple[Life, tuple[Action, ..
     return (
         Life(
             phase=phase,
-            permanent=_permanent(life, event),
+            permanent=_permanent(life, event),  # spec S11: "permanent: automatically re-established"
             spent=(life.spent or phase is Phase.READY) and not rule.fresh,
         ),
         rule.actions,
@@ -244,13 +244,13 @@ class Holders:
     def hold(self, name: str) -> Event | None:
         """The event for the proxy, None if nothing changes for it. Idempotent."""
         first = not self._names
-        self._names |= {name}
+        self._names |= {name}  # spec S6: "connections may be ephemeral or permanent"
         return Event.TO_PERMANENT if first else None
 
     def release(self, name: str) -> Event | None:
         """As `hold`; a holder that never held changes nothing."""
         last = self._names == {name}
-        self._names -= {name}
+        self._names -= {name}  # spec S6: "connections may be ephemeral or permanent"
         return Event.TO_EPHEMERAL if last else None
 
     @property

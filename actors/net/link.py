@@ -16,6 +16,7 @@ import trio
 
 from actors.errors import ProtocolError
 from actors.net.closing import Closing
+from actors.net.conditions import Conditions
 from actors.net.contest import Contender
 from actors.net.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
 from actors.net.messages import (
@@ -53,6 +54,7 @@ class Owner(Protocol):
     """The session that a link belongs to. All its methods are synchronous."""
 
     outbox: Outbox
+    conditions: Conditions
 
     def may_write(self, link: Link) -> bool:
         """Whether the link is the current one, and no promise forbids to write (C4, D2)."""
@@ -195,7 +197,7 @@ class Link:
             parts = transmit.write(now, receive.position)
             if parts is None:
                 break
-            self._write_messages(parts, now)
+            self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
         if transmit.wants:
             self._ask_for_room(transmit.wants)
         if self._owes_settled:
@@ -208,9 +210,12 @@ class Link:
         wants.clear()
 
     async def _flush(self) -> None:
+        conditions = self.owner.conditions
         while True:
             await self._room.wait()
             self._room = trio.Event()
+            if conditions.point("link.flush_pause"):
+                await trio.sleep(conditions.pause("link.flush_pause"))
             while self._out:
                 try:
                     await self.stream.wait_writable()
@@ -275,7 +280,8 @@ class Link:
             self.owner.outbox.transmit.blame()
             return self.close(f"{_PROTOCOL_ERROR}: {error}")
         receive = self.receive
-        if receive.news or receive.position - receive.acknowledged >= ACK_EVERY:
+        at_once = receive.news or receive.position - receive.acknowledged >= ACK_EVERY
+        if at_once or self.owner.conditions.point("link.ack_at_once"):
             self.acknowledge()
         elif receive.position > receive.acknowledged and self._ack_alarm is None and self.reason is None:
             # It is not cancelled when an Ack has gone earlier: one alarm in 5 ms, not one for each message.
@@ -344,7 +350,9 @@ class Link:
         self.owner.outbox.transmit.want_again()
         self.pump()
         if self.reason is None:
-            self._beat_alarm = self._clock.call_at(max(self.liveness.next_deadline(), now + 0.01), self._beat)
+            # An answer to what was just asked makes the next question due before the judgement would be (T1).
+            soon = min(self.liveness.next_deadline(), now + self.liveness.cfg.ping_after)
+            self._beat_alarm = self._clock.call_at(max(soon, now + 0.01), self._beat)
 
     def _look(self, now: float) -> None:
         """Read once more before judging: a loop that was stalled must not take its own sleep for the peer's death."""

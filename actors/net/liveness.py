@@ -155,7 +155,7 @@ class Liveness:
             self._asked = self._sent = now
             self._token += 1
             return Ask(self._token)
-        if self._looking is not None and self._unread <= 0:
+        if self._looking is not None and self._unread <= 0:  # spec S4: "performs connection maintenance"
             return DEAD
         if self._looking is None:
             self._unread = self.cfg.backlog

@@ -24,8 +24,8 @@ MAX_TARGETS = 65_536
 """Engines that one session may name as targets. A sender refuses more before the receiver would have to."""
 MAX_LANES = 65_536
 """Lanes that one connection may declare."""
-MAX_FRAME_LEAST = 8192
-"""The smallest `max_frame` that a peer may ask for: the largest advert fits in."""
+MAX_FRAME_LEAST = 128 << 10
+"""The smallest `max_frame` that a peer may ask for: whatever is no single large message fits in."""
 
 Nonce: TypeAlias = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature: TypeAlias = Annotated[bytes, Meta(min_length=64, max_length=64)]

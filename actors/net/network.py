@@ -17,6 +17,7 @@ from actors.errors import Refused, SendError
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.adverts import NodeAdvert
 from actors.net.backoff import BackoffCfg
+from actors.net.conditions import Conditions
 from actors.net.life import Life
 from actors.net.liveness import LivenessCfg
 from actors.net.locality import is_local
@@ -61,22 +62,32 @@ class Network:
     """One node's: identity, book of peers, table of proxies, and what they are made with."""
 
     def __init__(
-        self, key: NodeKey, incarnation: Incarnation, runtime: Runtime, random: Random, cfg: NetworkCfg, name: str = ""
+        self,
+        key: NodeKey,
+        incarnation: Incarnation,
+        runtime: Runtime,
+        random: Random,
+        cfg: NetworkCfg,
+        conditions: Conditions | None = None,
     ) -> None:
         self.key = key
-        self.name = name
+        self.conditions = Conditions() if conditions is None else conditions
         self.incarnation = incarnation
         self.runtime = runtime
         self.clock = runtime.clock
         self.random = random
         self.cfg = cfg
         self.peers: Peers[Receive] = Peers(cfg.peers)
+        self.peers.forgotten = self.conditions.forgot
         self.epochs = count(1).__next__
         """Names for transmit halves and receive records; never the same twice in an incarnation (S1)."""
         self.advert: NodeAdvert | None = None
         self.schemes: frozenset[str] = frozenset()
         """What this node can dial."""
         self.table = Table(self)
+        if conditions is not None:
+            conditions.begin(self.table)
+            runtime.events.taps.append(conditions.event)
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.duplicates: list[Incarnation] = []
@@ -157,7 +168,18 @@ class Table:
 
     def find(self, peer: NodeID) -> Entry | None:
         """The entry of the proxy for this node."""
+        # spec S1: "responsible for communication with one specific remote node", which has no other
         return self._entries.get(peer)
+
+    def is_connected(self, peer: NodeID) -> bool:
+        """Whether a connection carries messages to this peer now."""
+        entry = self._entries.get(peer)
+        return entry is not None and entry.session is not None and entry.session.current is not None
+
+    def is_permanent(self, peer: NodeID) -> bool:
+        """Whether anybody holds the link to this peer for permanent."""
+        record = self._network.peers.find(peer)
+        return record is not None and bool(record.holders)
 
     def outlet(self, peer: NodeID) -> Outbox:
         """The outbox for a node, made if there is none. Refused if nothing is known of the node."""
@@ -183,6 +205,8 @@ class Table:
             report=lambda run, outcome: self._report(peer, run, outcome),
             reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
             capacity=network.cfg.outbox,
+            conditions=network.conditions,
+            onlooker=network.conditions.onlooker(peer),
         )
         entry = self._entries[peer] = Entry(record, outbox)
         record.proxied = True

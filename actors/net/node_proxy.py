@@ -105,10 +105,10 @@ class Orders:
 class NodeProxy(Engine):
     """spec: NodeProxyEngine, a triple of cfg, env and behaviour."""
 
-    settings: NodeProxyLocalCfg
+    settings: NodeProxyLocalCfg  # spec S14: "an Engine of LocalCfg, LocalState, …"
     network: Network
-    entry: Entry
-    state: NodeProxyLocalState
+    entry: Entry  # spec S1: "one specific remote node"
+    state: NodeProxyLocalState  # spec S13: "Environment"
     orders: Orders
     session: Session
 
@@ -117,7 +117,15 @@ class NodeProxy(Engine):
         """The proxy for an entry of the Router's table."""
         backoff = Backoff(network.cfg.backoff)
         table, record, outbox = network.table, entry.record, entry.outbox
-        delivery = Delivery(network.runtime, entry.peer, record, outbox, table.limit_changed, table.answering)
+        delivery = Delivery(
+            network.runtime,
+            entry.peer,
+            record,
+            outbox,
+            table.limit_changed,
+            table.answering,
+            network.conditions.onlooker(entry.peer),
+        )
         session = Session(
             entry.peer,
             outbox,
@@ -127,6 +135,7 @@ class NodeProxy(Engine):
             answer=delivery.answer,
             epochs=network.epochs,
             idle_after=network.cfg.idle_after,
+            conditions=network.conditions,
         )
         entry.session = session
         return cls(
@@ -144,7 +153,7 @@ class NodeProxy(Engine):
     def started(self, _: Started) -> None:
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
-        if self.entry.record.holders:
+        if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
             self._step(Event.SEND, "first message")
@@ -198,10 +207,13 @@ class NodeProxy(Engine):
         turned_away = self._judge(msg)
         if turned_away is not None:
             return turned_away
+        record, before = self.entry.record, self.entry.record.receive
         receive = self.session.receive_half(msg.incarnation, msg.epoch)
         if receive is None or msg.proved_epoch not in (None, self.entry.outbox.transmit.epoch):
             return TurnedAway("another_session")
-        record = self.entry.record
+        if before not in (None, receive) and not self.state_of_life.permanent:
+            # The peer has lost the connection that carried our questions, and its answers with it (Q3).
+            self._fail_asks("connection_lost")
         if msg.greet is not None:
             record.accept(msg.contender.id)
         self.entry.outbox.bound(msg.max_frame - FRAME_MARGIN)
@@ -243,7 +255,7 @@ class NodeProxy(Engine):
     @on(GoingAway)
     def going_away(self, msg: GoingAway) -> None:
         """The peer is stopping; do not call again too soon (D5)."""
-        self.state.backoff.told(self.now, msg.retry_after, signed=True)
+        self._told(msg.retry_after, signed=True)
 
     @on(Emptied)
     def emptied(self, _: Emptied) -> None:
@@ -332,6 +344,7 @@ class NodeProxy(Engine):
         self.cancel_timer(RetryDue())
         most = min(self.network.cfg.attempt_timeout, self.network.cfg.backoff.cap)  # T4
         self.state.attempt = trio.CancelScope(deadline=self.now + most)
+        # spec S3: "performs connection establishment"
         self.orders.send.send_nowait(self._schedule())
 
     def _schedule(self) -> Schedule:
@@ -552,7 +565,7 @@ class NodeProxy(Engine):
         now, state = self.now, self.state
         state.why = f"{url}: {failed.reason}"
         self.entry.record.history.failed(url, now, failed.reason)
-        state.backoff.told(now, failed.retry_after, signed=failed.signed)
+        self._told(failed.retry_after, signed=failed.signed)
         self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))
         if failed.reason == "stale_incarnation" and failed.signed and failed.newest is not None:
             own = self.network.incarnation
@@ -560,6 +573,12 @@ class NodeProxy(Engine):
             self.network.outlived(failed.newest)
         elif failed.signed and failed.reason == "denied":
             state.denied = True
+
+    def _told(self, retry_after: float, *, signed: bool) -> None:
+        """The peer, or somebody in its name, does not want to be called too soon (H7)."""
+        seconds = self.state.backoff.told(self.now, retry_after, signed=signed)
+        if seconds and signed:
+            self.network.conditions.retry_after(self.entry.peer, seconds)
 
 
 _ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {

@@ -25,6 +25,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
+from actors.net.conditions import Conditions, Onlooker
 from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
 from actors.net.runs import FLAT, Lane, Run, Target
 from actors.net.transmit import Transmit, expires_at
@@ -36,6 +37,7 @@ FRAME_MARGIN = 4096
 """What a frame may need beside the payload of its one message."""
 _CROWD = 16
 _CANCEL_EXPIRY = 30.0
+_IN_SERVICE = Conditions()
 _ANSWER_HEAD = 16
 """Bytes of an answer before its value."""
 _encode = msgpack.Encoder().encode
@@ -175,6 +177,8 @@ class Outbox:
         report: Callable[[Run, SendError], None],
         reroute: Reroute,
         capacity: int = CAPACITY,
+        conditions: Conditions = _IN_SERVICE,
+        onlooker: Onlooker | None = None,
     ) -> None:
         self.name = name
         self.clock = clock
@@ -185,7 +189,9 @@ class Outbox:
         self.current: Pump | None = None
         self.emptied: Callable[[], None] | None = None
         """Called whenever nothing is left here, if the proxy wants to know."""
-        self.transmit = Transmit(epoch, report)
+        self.transmit = Transmit(epoch, report, onlooker)
+        self._conditions = conditions
+        self._onlooker = onlooker
         self.transmit.max_message = MAX_FRAME - FRAME_MARGIN
         self.reserved = 0
         self._ports: dict[tuple[str, str], Port] = {}
@@ -297,6 +303,8 @@ class Outbox:
                 if self._taken == self._posted:
                     break
                 run = rx.receive_nowait()
+            if self._conditions.point("outbox.forward_pause"):
+                await trio.sleep(self._conditions.pause("outbox.forward_pause"))
             self.pump()
 
     def _take(self, run: Run) -> None:
@@ -307,7 +315,7 @@ class Outbox:
             self.close_run(port)
         if run in self._sealed:
             del self._sealed[run]
-            self._queue(run)
+            self._queue(run)  # spec S5: "forwards messages between local engine instances …"
 
     def _queue(self, run: Run) -> None:
         self.transmit.queue(run)
@@ -323,8 +331,10 @@ class Outbox:
         port = run.lane
         assert isinstance(port, Port)
         if port.outbox is not self:  # another one has taken it over since (D4)
-            port.outbox.withdraw(run, correlation)
-        elif run.number:
+            return port.outbox.withdraw(run, correlation)
+        if self._onlooker is not None:
+            self._onlooker.withdrawn(run)
+        if run.number:
             self.hand_over(Run(run.lane, Kind.CANCEL, self.clock.now() + _CANCEL_EXPIRY, [_encode(correlation)]))
         else:
             self.transmit.withdraw(run)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
@@ -161,9 +161,10 @@ class PeerRecord(Generic[R]):
 
     @property
     def in_use(self) -> bool:
-        """Whether forgetting it would hurt somebody now."""
+        """Whether forgetting it would hurt somebody. What a friend told of a node nobody would tell again."""
         heard = self.receive is not None and not self.receive.disposable
-        return bool(self.ends or self.proxied or self.holders or heard)
+        told = self.advert is not None and self.learned_from is None
+        return bool(self.ends or self.proxied or self.holders or heard or told)
 
     def __repr__(self) -> str:
         return f"PeerRecord({self.id.short}…, ends={self.ends}, dials={self._dials}, {self.holders})"
@@ -176,7 +177,7 @@ class Peers(Generic[R]):
     the history. Dial numbers never start again: a new record goes on above those that were forgotten.
     """
 
-    __slots__ = ("_dials", "_most", "_records", "evicted")
+    __slots__ = ("_dials", "_most", "_records", "evicted", "forgotten")
 
     def __init__(self, most: int = MOST_PEERS) -> None:
         if most < 1:
@@ -185,6 +186,8 @@ class Peers(Generic[R]):
         self._records: OrderedDict[NodeID, PeerRecord[R]] = OrderedDict()
         self._dials = 0
         self.evicted = 0
+        self.forgotten: Callable[[NodeID], object] = _unnoticed
+        """Hears of each that goes."""
 
     def find(self, node: NodeID) -> PeerRecord[R] | None:
         """The record, if there is one; it does not count as use."""
@@ -198,12 +201,14 @@ class Peers(Generic[R]):
         record = self._records.get(node)
         if record is None:
             if len(self._records) >= self._most:
-                self._evict()
+                if not self.evict():
+                    raise PeersFull(f"{len(self._records)} peers, of which none may be forgotten")
             record = self._records[node] = PeerRecord(node, dials=self._dials)
         self._records.move_to_end(node)
         return record
 
-    def _evict(self) -> None:
+    def evict(self) -> bool:
+        """Forget the record used least recently, of those that nobody uses. Whether there was one."""
         for _ in range(min(PROBES, len(self._records))):
             node, record = next(iter(self._records.items()))
             if not record.in_use:
@@ -212,9 +217,10 @@ class Peers(Generic[R]):
                     record.receive.release()
                 self._dials = max(self._dials, record.dials)
                 self.evicted += 1
-                return
+                self.forgotten(node)
+                return True
             self._records.move_to_end(node)  # in use is used just now
-        raise PeersFull(f"{len(self._records)} peers, of which none may be forgotten")
+        return False
 
     def __iter__(self) -> Iterator[PeerRecord[R]]:
         return iter(tuple(self._records.values()))
@@ -224,3 +230,6 @@ class Peers(Generic[R]):
 
     def __contains__(self, node: NodeID) -> bool:
         return node in self._records
+
+
+def _unnoticed(_: NodeID) -> None: ...

@@ -45,6 +45,7 @@ class Router(Engine):
     def started(self, _: Started) -> None:
         """From now on the table tells of entries that need a proxy; those that need one already are told now."""
         table = self.network.table
+        # spec S7: "established when the first message is sent": from the Router to a proxy that is made for it
         table.announce = lambda peer: self.post(NodeSend(peer))
         for entry in table:
             if entry.session is None:
@@ -60,13 +61,16 @@ class Router(Engine):
             await before.gone.wait()
         entry = self.network.table.find(msg.peer)
         if entry is not None and entry.session is None:
-            # spec: node_proxy, "The engine instance name corresponds to the remote NodeID"
+            # spec S12: "the engine instance name corresponds to the remote NodeID"
             self.spawn(self.make_proxy(entry), str(msg.peer), policy=Policy.TEMPORARY)
 
+    # spec S8: "or when the remote node initiates a connection"
     @on(Admit)
     def admit(self, msg: Admit) -> EngineID | TurnedAway:
         """A proven inbound connection goes to the live proxy of its node, or makes one (C10)."""
         peer = msg.proven.peer
+        if self.network.conditions.point("peers.forget"):
+            self.network.peers.evict()
         try:
             entry = self.network.table.find(peer) or self.network.table.open(peer)
         except PeersFull:

@@ -13,6 +13,10 @@ FLAT = 2048
 """What a message weighs beside its bytes: one counter bounds both count and bytes."""
 
 
+_LONGEST_SIZE = 5
+"""Bytes of a size in a frame, at most."""
+
+
 class Waiter(Protocol):
     """Somebody who waits for the outcome of one message (`send`) or for its answer (`ask`)."""
 
@@ -131,6 +135,11 @@ class Run:
         self.size -= head.size
         self.number += count if self.number else 0
         return head
+
+    @property
+    def length(self) -> int:
+        """Bytes that it takes in a frame, at most, without its head."""
+        return _LONGEST_SIZE * self.count if self.items is None else self.size
 
     @property
     def weight(self) -> int:

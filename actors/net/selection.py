@@ -124,7 +124,7 @@ def _barred(offer: Offer[A], prefs: DialPrefs, has_secure: bool) -> str:
     address, scheme = offer.address, offer.address.scheme
     if scheme in ALONGSIDE:
         return "carries datagrams only, beside a connection"
-    if prefs.only is not None and scheme not in prefs.only:
+    if prefs.only is not None and scheme not in prefs.only:  # spec S2: "performs transport selection"
         return f"no transport for {scheme}:// here"
     if scheme in INSIDE:
         return ""
@@ -145,7 +145,7 @@ def _key(offer: Offer[A], prefs: DialPrefs, history: DialHistory, now: float) ->
         is_plain(offer.address),
         record.failures if record.cools_for(now) > 0 else 0,
         _preference(scheme, prefs),
-        -_weight(offer) * record.nearness(),
+        -_weight(offer) * record.nearness(),  # spec S2: "performs transport selection"
         url,
     )
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from actors.errors import ProtocolError
 from actors.identity import Incarnation, NodeID
+from actors.net.conditions import Conditions
 from actors.net.contest import current, superseded
 from actors.net.link import Link
 from actors.net.messages import (
@@ -77,10 +78,12 @@ class Session:
         answer: Answer,
         epochs: Callable[[], int],
         idle_after: float = IDLE_AFTER,
+        conditions: Conditions | None = None,
     ) -> None:
         self.peer = peer
         self.outbox = outbox
         self.half = half
+        self.conditions = conditions or Conditions()
         self.links: list[Link] = []
         self.current: Link | None = None
         self.connections = 0

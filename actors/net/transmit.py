@@ -17,6 +17,7 @@ from math import ceil, inf
 from msgspec import msgpack
 
 from actors.errors import DELIVERED, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
+from actors.net.conditions import Onlooker
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
 from actors.net.runs import FLAT, Lane, Ledger, Run, Target
@@ -37,7 +38,9 @@ _encode = msgpack.Encoder().encode
 class Transmit:
     """One direction of a session, at its sender. `report(run, outcome)` hears of failed messages nobody waits for."""
 
-    def __init__(self, epoch: int, report: Callable[[Run, SendError], None]) -> None:
+    def __init__(
+        self, epoch: int, report: Callable[[Run, SendError], None], onlooker: Onlooker | None = None
+    ) -> None:
         self.epoch = epoch
         self.ledger = Ledger()
         self.weight = 0
@@ -52,6 +55,7 @@ class Transmit:
         self.targets: dict[str, Target] = {}
         self.retained: deque[Run] = deque()
         self._report = report
+        self._onlooker = onlooker
         self._ready: deque[Lane] = deque()
         self._again: deque[Run] = deque()
         self._next = 1
@@ -79,6 +83,8 @@ class Transmit:
         weight = run.size + run.count * FLAT
         self.weight += weight
         run.lane.target.weight += weight
+        if self._onlooker is not None:
+            self._onlooker.accepted(run)
 
     def queue(self, run: Run) -> None:
         """An admitted run joins its lane, unless it was withdrawn on the way."""
@@ -163,14 +169,17 @@ class Transmit:
     def _pick_again(self, now: float) -> list[Run]:
         picked: list[Run] = []
         size = 0
-        while self._again and size < FRAME_BYTES and len(picked) < 256:
-            run = self._again.popleft()
-            if not run.count:
-                continue
+        while self._again and len(picked) < 256:
+            run = self._again[0]
             if run.deadline <= now:
                 self._bury(run, Expired(maybe_sent=True))
+            size += run.length
+            if picked and size > FRAME_BYTES:
+                break
+            self._again.popleft()
+            if not run.count:
+                continue
             picked.append(run)
-            size += run.size
             self.resent += run.count
         return picked
 
@@ -469,6 +478,8 @@ class Transmit:
         """All messages of the run end so; nothing of it is left."""
         if run.items is None or not run.count:
             return
+        if self._onlooker is not None:
+            self._onlooker.settled(run, outcome)
         self._unwatch(run)
         weight = run.size + run.count * FLAT
         self.weight -= weight

@@ -35,6 +35,10 @@ from transports.errors import ConnectionLost, FrameError, TransportError
 from transports.frames import FrameBuffer
 
 
+_TURNED_AWAY = 1.0
+"""Seconds after which whoever was turned away for no reason of its own may come again."""
+
+
 class Handoff:
     """The link for the port to run; None once it is known that there will be none.
 
@@ -104,6 +108,7 @@ class TransportConnection(Engine):
         await send_all(stream, dialer.request())
         ok = dialer.reply(await receive_frame(stream, frames))
         rtt = self.now - began
+        await self._pause("dialer.pause")
         await send_all(stream, dialer.prove(epoch=msg.epoch, permanent=msg.permanent))
         accepted = dialer.verdict(await receive_frame(stream, frames))
         frames.limit = dialer.max_frame
@@ -161,12 +166,15 @@ class TransportConnection(Engine):
             adverts=network.versions,
         )
         reply, goes_on = acceptor.request(await receive_frame(stream, frames))
+        await self._pause("acceptor.pause")
         asked = self.now
         await send_all(stream, reply)
         if not goes_on:
             return
         proven = acceptor.proof(await receive_frame(stream, frames))
         frames.limit = proven.max_frame
+        if network.conditions.point("acceptor.over_capacity"):
+            return await send_all(stream, acceptor.refuse("over_capacity", _TURNED_AWAY, None))
         link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
         if isinstance(link, TurnedAway):
             await send_all(stream, acceptor.refuse(link.reason, link.retry_after, link.newest))
@@ -198,6 +206,10 @@ class TransportConnection(Engine):
                 return await self.ask(proxy, attach)
             except SendError:
                 await trio.sleep(0.01)  # the proxy ends, or does not run yet
+
+    async def _pause(self, point: str) -> None:
+        if self.network.conditions.point(point):
+            await trio.sleep(self.network.conditions.pause(point))
 
     def _report(self, stream: Stream, why: str) -> None:
         self.network.runtime.events.emit(HostileConnection(self.now, stream.remote, why))

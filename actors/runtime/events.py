@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from actors.events import Event
@@ -21,6 +23,8 @@ class Events:
 
     def __init__(self) -> None:
         self._listeners: list[_Listener] = []
+        self.taps: list[Callable[[Event], object]] = []
+        """Called with each event as it is emitted: simulations. A tap must not raise."""
         self.emitted = 0
         self.dropped = 0
         """Events that a slow listener did not get, all listeners together."""
@@ -36,6 +40,8 @@ class Events:
     def emit(self, event: Event) -> None:
         """Hand it to every listener that is there."""
         self.emitted += 1
+        for tap in self.taps:
+            tap(event)
         for listener in tuple(self._listeners):
             self._hand(listener, event)
 

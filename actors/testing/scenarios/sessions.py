@@ -1,0 +1,236 @@
+"""Breaks at every moment of a message's way: acknowledgements, refusals, expiries, and an old connection beside a new one."""
+
+from __future__ import annotations
+
+import trio
+
+from actors.errors import Refused
+from actors.net.backoff import BackoffCfg
+from actors.net.messages import Ack, Messages, Resume, Settled
+from actors.net.network import NetworkCfg
+from actors.testing.faults import Cut, Refuse
+from actors.testing.scenarios.breaks import CutOne, HangUp, draw_break
+from actors.testing.scenarios.cast import LONG, Item, Traffic, cast
+from actors.testing.scenarios.moments import (
+    Moments,
+    Stroke,
+    acknowledges,
+    crosses,
+    draw_later,
+    on_connection,
+    sets_out,
+)
+from actors.testing.scenarios.registry import scenario
+from actors.testing.scenarios.stage import (
+    all_ended,
+    draw_cfg,
+    draw_chances,
+    nobody_broke_the_protocol,
+    one_connection,
+    pair,
+    quiet,
+    slow_first,
+    start_hidden,
+    talk,
+    uneven,
+    weather,
+)
+from actors.testing.simulation import Simulation
+
+# -- 1: in the mailbox, and not acknowledged --------------------------------------------------------------
+
+
+@scenario("S1 S2 S5 S6 S11")
+async def ack_lost(sim: Simulation) -> None:
+    """A link breaks when messages are in the mailbox and the acknowledgement is not out, several times in a row."""
+    holders = await _acks_lost(sim, both=sim.rng.random() < 0.3)
+    all_ended(sim, holders, "delivered", "refused bad_message")
+    nobody_broke_the_protocol(sim)
+
+
+@scenario("S2 S12")
+async def record_forgotten(sim: Simulation) -> None:
+    """As ack-lost, and the receiver has forgotten the session when the sender comes back."""
+    sim.chances["peers.forget"] = sim.rng.choice((0.3, 1.0))
+    holders = await _acks_lost(sim, both=False, hidden=True)
+    all_ended(sim, holders, "delivered", "refused bad_message", "lost session_lost")
+
+
+async def _acks_lost(sim: Simulation, *, both: bool, hidden: bool = False) -> list[str]:
+    """Who holds the link."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = draw_cfg(rng)
+    draw_chances(sim, "link.ack_at_once", "link.flush_pause", "outbox.forward_pause")
+    latency = await weather(sim)
+    ways = [(one, other), (other, one)] if rng.random() < 0.3 else [(one, other)]
+    with Moments(sim) as moments:
+        setup = cast(sim, slow=0.01)
+        await (start_hidden(sim, one, other, setup) if hidden else sim.start(one, other, setup=setup))
+        await sim.link(one, other, both=both)
+        moments.strike(
+            *(
+                Stroke(draw_break(rng, one, other), acknowledges(other, one), rng.randint(1, 4), draw_later(rng, latency))
+                for _ in range(rng.randint(1, 4))
+            )
+        )
+        traffic = Traffic(sim, targets=("sink", "sink", "slow"))
+        await talk(sim, traffic, ways, moments, rounds=rng.randint(2, 6), gap=rng.choice((0.001, 0.1)))
+    await sim.settle()
+    return [one, other] if both else [one]
+
+
+@scenario("S1 S2 L1")
+async def ephemeral_lives(sim: Simulation) -> None:
+    """An ephemeral sender loses one connection after the other in the middle of a message's way, and begins anew."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = draw_cfg(rng)
+    latency = await weather(sim)
+    with Moments(sim) as moments:
+        await sim.start(one, other, setup=cast(sim))
+        if rng.random() < 0.3:
+            await sim.link(other, one)
+        traffic = Traffic(sim)
+        for _ in range(rng.randint(2, 5)):
+            match = rng.choice((acknowledges(other, one), sets_out(one, other, Messages), crosses(one, other)))
+            moments.strike(Stroke(draw_break(rng, one, other), match, rng.randint(1, 3), draw_later(rng, latency)))
+            await talk(sim, traffic, [(one, other)], moments, rounds=rng.randint(1, 2), gap=0.01)
+            await trio.sleep(rng.choice((0.0, 0.001, 0.3)))
+    await sim.settle()
+    await trio.sleep(sim.cfg.liveness.dead_after + 1)  # who has a dead connection, knows it now
+    last = await sim.send(one, sim.to(other, "sink"), Item(traffic.take()))
+    assert last is None, f"with nothing in the way a message comes to {last!r}"
+    nobody_broke_the_protocol(sim)
+
+
+# -- 2: refusals ------------------------------------------------------------------------------------------
+
+
+@scenario("S7")
+async def refusal_lost(sim: Simulation) -> None:
+    """Breaks lose refusals, the Resume that repeats them, and the word that they were heard."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = draw_cfg(rng)
+    latency = await weather(sim)
+    told = sets_out(other, one, Ack, Resume, that=lambda frame: frame.refusals)
+    heard = sets_out(one, other, Settled, Messages, that=_settles)
+    outcomes: dict[int, object] = {}
+    with Moments(sim) as moments:
+        await sim.start(one, other, setup=cast(sim))
+        await sim.link(one, other, both=rng.random() < 0.3)
+        moments.strike(
+            *(
+                Stroke(draw_break(rng, one, other), rng.choice((told, told, heard)), later=draw_later(rng, latency))
+                for _ in range(rng.randint(1, 4))
+            )
+        )
+        for n in range(rng.randint(2, 20)):
+            sim.start_soon(_send, sim, one, other, rng.choice(("nobody", "sink")), n, outcomes)
+            await trio.sleep(rng.choice((0.0, 0.0, 0.001, 0.1)))
+        await quiet(sim, moments, within=10.0)
+    await sim.settle()
+    await sim.until(lambda: not _unsettled(sim, other, one), "refusals that were heard to be forgotten")
+    wrong = {n: value for n, value in outcomes.items() if value is not None}
+    assert not wrong, f"what was sent to an engine, or to none, came to {wrong}"
+    nobody_broke_the_protocol(sim)
+
+
+def _settles(frame: Settled | Messages) -> bool:
+    return (frame.number if isinstance(frame, Settled) else frame.settled) > 0
+
+
+async def _send(sim: Simulation, one: str, other: str, target: str, n: int, outcomes: dict[int, object]) -> None:
+    """None is what must come of it: refused if there is nobody, else delivered."""
+    value = await sim.send(one, sim.to(other, target), Item(n), expiry=LONG)
+    refused = isinstance(value, Refused) and value.reason == "no_engine"
+    outcomes[n] = None if refused and target == "nobody" else value
+
+
+def _unsettled(sim: Simulation, name: str, peer: str) -> bool:
+    record = sim[name]._network.peers.find(sim.hosts[peer].key.id)
+    return record is not None and record.receive is not None and bool(record.receive.refusals)
+
+
+# -- 3: expiry --------------------------------------------------------------------------------------------
+
+
+@scenario("S3 S5")
+async def expiry_in_the_queue(sim: Simulation) -> None:
+    """Messages expire between others before there is a connection to write them on."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = draw_cfg(rng)
+    draw_chances(sim, "outbox.forward_pause")
+    latency = await weather(sim)
+    with Moments(sim) as moments:
+        await sim.start(one, other, setup=cast(sim))
+        await sim.inflict(Refuse(other, rng.uniform(0.1, 3.0)))
+        await sim.link(one, other, wait=False)
+        moments.strike(Stroke(Cut(one, other), crosses(one, other), rng.randint(1, 15), draw_later(rng, latency)))
+        traffic = Traffic(sim, expiries=(LONG, LONG, 0.001, 0.05, 1.0))
+        await talk(sim, traffic, [(one, other)], moments, rounds=rng.randint(3, 8), gap=0.1)
+    await sim.settle()
+    all_ended(sim, [one], "delivered", "refused bad_message", "expired")
+    nobody_broke_the_protocol(sim)
+
+
+@scenario("S8 K1 S15")
+async def expiry_in_flight(sim: Simulation) -> None:
+    """Written messages expire while they, or their acknowledgements, are lost; their numbers are skipped."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = NetworkCfg(backoff=BackoffCfg(cap=0.3))
+    latency = await weather(sim, 0.0, 0.001, 0.005)
+    with Moments(sim) as moments:
+        await sim.start(one, other, setup=cast(sim))
+        await sim.link(one, other)
+        traffic = Traffic(sim, expiries=(0.02, 0.1, 0.1, 0.4, LONG))
+        for _ in range(rng.randint(1, 12)):
+            match = rng.choice((sets_out(one, other, Messages), sets_out(one, other, Messages), acknowledges(other, one)))
+            moments.strike(Stroke(rng.choice((Cut(one, other), HangUp(one, other), HangUp(other, one))), match, rng.randint(1, 2), draw_later(rng, latency)))
+            await traffic.one(one, other)
+            await trio.sleep(rng.choice((0.0, 0.15, 0.6)))
+    await sim.settle()
+    last = await sim.send(one, sim.to(other, "sink"), Item(traffic.take()), expiry=5.0)
+    assert last is None, f"with nothing in the way a message comes to {last!r}"
+    all_ended(sim, [one], "delivered", "refused bad_message", "expired")
+    nobody_broke_the_protocol(sim)
+
+
+# -- 8: the old connection beside the new one -------------------------------------------------------------
+
+
+@scenario("C3 C4 C5 C9 S5 S6 S10")
+async def old_connection_delivers(sim: Simulation) -> None:
+    """A slow connection still brings messages and acknowledgements when a faster one is up; either may break."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = draw_cfg(rng, 10.0, 30.0)
+    draw_chances(sim, "acceptor.pause", "dialer.pause", "link.ack_at_once")
+    latencies = rng.choice(((0.001, 0.3), (0.02, 0.8), (0.0, 0.001, 0.05, 0.5)))
+    if timely := rng.random() < 0.6:
+        # What was said before one end gave up arrives when the other has greeted the next connection, and is not greeted.
+        latencies = (rng.uniform(0.05, 0.15),)
+        sim.network.lay(latency=latencies[0])
+        slow_first(sim, 0.2 + rng.uniform(5, 7) * latencies[0])
+    else:
+        uneven(sim, *latencies)
+    with Moments(sim) as moments:
+        await sim.start(one, other, setup=cast(sim, slow=0.01))
+        holders = [one, other] if rng.random() < 0.6 else [one]
+        await sim.link(one, other, both=len(holders) == 2, wait=rng.random() < 0.7)
+        if timely:
+            moments.strike(Stroke(HangUp(one, other), sets_out(one, other, Messages), rng.randint(2, 12)))
+        words = crosses(one, other, Messages, Ack, Resume)
+        breaks = (HangUp(one, other), HangUp(other, one), Cut(one, other), Cut(one, other, one), Cut(one, other, other))
+        moments.strike(
+            *(
+                Stroke(rng.choice(breaks), words, rng.randint(1, 8), draw_later(rng, max(latencies)))
+                for _ in range(rng.randint(0 if timely else 1, 3))
+            )
+        )
+        number = rng.randint(1, 4)
+        moments.strike(Stroke(CutOne(number), on_connection(number), rng.randint(1, 20), draw_later(rng, min(latencies))))
+        traffic = Traffic(sim, targets=("sink", "sink", "slow"))
+        ways, gap = [(one, other), (other, one)], 0.03 if timely else 0.1
+        await talk(sim, traffic, ways, moments, rounds=rng.randint(4, 12), gap=gap)
+    await sim.settle()
+    await one_connection(sim, one, other)
+    all_ended(sim, holders, "delivered", "refused bad_message")
+    nobody_broke_the_protocol(sim)
