@@ -12,7 +12,6 @@ from functools import partial, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import trio
-import trio.testing
 
 from actors.engine import Engine, on
 from actors.errors import SendError
@@ -25,6 +24,7 @@ from actors.net.network import NetworkCfg
 from actors.net.receive import Receive
 from actors.node import Node, open_node
 from actors.snapshots import LedgerSnapshot, ProxySnapshot
+from actors.testing.virtual import run_virtual
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
 from transports.memory import MemoryNetwork
@@ -49,33 +49,6 @@ def virtual(test: Callable[P, Awaitable[object]]) -> Callable[P, None]:
         run_virtual(partial(test, *args, **kwargs))
 
     return run
-
-
-def run_virtual(main: Callable[[], Awaitable[object]], *, seed: int = 0) -> None:
-    """`main` under a virtual clock; the seed decides which of two tasks that could run goes first."""
-
-    async def bounded() -> None:
-        with trio.fail_after(DAY):
-            await main()
-
-    with _scheduling(seed):
-        trio.run(bounded, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-class _scheduling:
-    """Trio's private knobs for a deterministic order of tasks, in this one place."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def __enter__(self) -> None:
-        knobs: Any = trio._core._run
-        self._before = knobs._ALLOW_DETERMINISTIC_SCHEDULING, knobs._r
-        knobs._ALLOW_DETERMINISTIC_SCHEDULING, knobs._r = True, random.Random(self._seed)
-
-    def __exit__(self, *_: object) -> None:
-        knobs: Any = trio._core._run
-        knobs._ALLOW_DETERMINISTIC_SCHEDULING, knobs._r = self._before
 
 
 # -- engines that remember --------------------------------------------------------------------------------

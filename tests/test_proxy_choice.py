@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 import trio
-from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, run_virtual, virtual
+from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, virtual
 
+from actors.testing.virtual import run_virtual
 from transports.pipes import Pipe
 
 

@@ -8,13 +8,14 @@ from functools import partial
 
 import pytest
 import trio
-from proxies import DAY, ID, Bench, Item, Journal, Question, Wires, bench, half_open, outcome, run_virtual
+from proxies import DAY, ID, Bench, Item, Journal, Question, Wires, bench, half_open, outcome
 
 from actors.errors import Expired, Lost, Refused, SendError
 from actors.events import HostileConnection
 from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
 from actors.node import Node
+from actors.testing.virtual import run_virtual
 from transports.memory_connection import Connection
 from transports.pipes import Pipe
 

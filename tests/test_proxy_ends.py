@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from proxies import CFG, ID, Bench, Item, Question, Wait, Wires, bench, mute, outcome, run_virtual, virtual
+from proxies import CFG, ID, Bench, Item, Question, Wait, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Lost, Refused
 from actors.net.closing import Asked
@@ -12,6 +12,7 @@ from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
 from actors.net.node_proxy import NodeProxy
 from actors.net.phases import Facts
+from actors.testing.virtual import run_virtual
 
 IDLE = NetworkCfg(idle_after=2.0)
 
