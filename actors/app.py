@@ -58,6 +58,11 @@ def load_engine(reference: str) -> tuple[str, Engine]:
         ) from None
 
 
+def load_module(name: str) -> ModuleType:
+    """The module of this name, from where the command was started, too."""
+    return _import(name, name)
+
+
 async def call_setup(reference: str, setup: Setup, node: Node) -> None:
     """Run the app's setup; AppError if it raises."""
     try:

@@ -316,6 +316,13 @@ GOOD: dict[str, History] = {
     "a link is lost just when it is not permanent any more, as it was unnoticed": story(
         *(up(0.5), down(5), phase(5, "ready", "backoff"), phase(5, "backoff", "closed", "permanence was set")),
     ),
+    "a link that is not permanent any more is made for what waits": story(
+        *(permanent(), up(0.5), sent(1), permanent(5, yes=False), down(5), phase(5, "ready", "backoff")),
+        *(phase(6, "backoff", "dialing", "retry"), up(6.1), got(1, 6.2), settled(1, 6.3)),
+    ),
+    "a node is killed before what it dials for is in the history": story(
+        *(phase(1, "idle", "dialing", "first message"), ended("a", 1.1, how="killed")),
+    ),
     "an ephemeral link's own dial goes on when the peer's has ended": story(
         up(0.5), down(5), phase(5, "ready", "handshaking"), up(5.1)
     ),

@@ -267,6 +267,13 @@ def test_what_repeats_a_thousand_times_leaves_room_for_the_rest() -> None:
     assert len(drawn) == 8
 
 
+def test_what_is_left_out_of_a_loop_counts_each_time() -> None:
+    flapping = [each for n in range(50) for each in (up(2.0 * n + 3), down(2.0 * n + 4))]
+    later = [sent(n, 200.0 + n, target=f"y{n}") for n in range(1, 10)]
+    drawn = lines(story(*flapping, *later, until=300), most=5)
+    assert drawn[0] == "Note over n1,n2: 206.000 107 more events until here, left out"
+
+
 # -- what Mermaid takes -----------------------------------------------------------------------------------
 
 

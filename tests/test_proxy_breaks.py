@@ -62,6 +62,7 @@ async def test_a_break_before_the_message_arrives_resends_it() -> None:
         await nodes.link("a", "b")
         mute(nodes.wires.only("a", "b"), "a")
         await _tell(nodes, 0, 1, 2)
+        await nodes.until(lambda: (proxy := nodes.proxy("a", "b")) is not None and proxy.retained == 3)
         nodes.wires.cut("a", "b")
         await nodes.until(lambda: nodes.ledger("a").delivered == 3)
         assert nodes.journal("b").numbers() == [0, 1, 2]

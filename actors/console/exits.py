@@ -62,6 +62,7 @@ _BY_CODE: dict[str, Exit] = {
     "unknown_field": Exit.USAGE,
     "missing_field": Exit.USAGE,
     "bad_field": Exit.USAGE,
+    "event_log": Exit.USAGE,
     "configuration": Exit.CONFIGURATION,
     "identity": Exit.CONFIGURATION,
     "expired": Exit.TIMEOUT,
@@ -75,7 +76,7 @@ _BY_CODE: dict[str, Exit] = {
     "busy": Exit.REFUSED,
     "bug": Exit.BUG,
 }
-"""What a node answered, by its code. All others are FAILED."""
+"""What a node answered, and other errors, by their code. All others are FAILED."""
 
 
 def exit_for(error: BaseException) -> Exit:

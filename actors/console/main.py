@@ -32,6 +32,9 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "keygen": ("keygen:keygen", "Make a node's key file."),
         "advert": ("advert:advert", "Print a node's signed address line, for a friend."),
     },
+    "Simulated clusters": {
+        "sim": ("sim:app", "Run scenarios from seeds, under a virtual clock, and judge them."),
+    },
 }
 
 

@@ -7,6 +7,10 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 Json: TypeAlias = Annotated[bool, Parameter(name="--json", negative=(), help="Print a JSON envelope instead of words.")]
+Load: TypeAlias = Annotated[
+    tuple[str, ...],
+    Parameter(name="--load", negative=(), show_default=False, help="A module with scenarios of your own; repeatable."),
+]
 Cluster: TypeAlias = Annotated[str | None, Parameter(name="--cluster", help="The cluster, where several run.")]
 
 

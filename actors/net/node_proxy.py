@@ -100,6 +100,8 @@ class Orders:
 
     def __init__(self) -> None:
         self.send, self.receive = trio.open_memory_channel[Schedule](8)
+        self.wider = trio.Event()
+        """There are new addresses for the attempt under way."""
 
 
 class NodeProxy(Engine):
@@ -291,7 +293,8 @@ class NodeProxy(Engine):
                 version = next_version(self.network.advert, data)
                 if version is not None:
                     self.network.readvertise(version)
-                    self._offer_advert(msg.link, 0)
+                    for link in self.session.links:  # this one may be superseded already
+                        self._offer_advert(link, 0)
             case _:
                 pass
 
@@ -362,6 +365,12 @@ class NodeProxy(Engine):
         if not schedule:
             self.state.why = "no address of it can be dialed from here"
         return schedule
+
+    def _widen(self) -> None:
+        if self.state.attempt is not None:
+            least = self.now + self.network.cfg.handshake_timeout
+            self.state.attempt.deadline = max(self.state.attempt.deadline, least)
+            self.orders.wider.set()
 
     def _wait(self) -> None:
         due = self.state.backoff.ended(self.now, self.network.random.random())
@@ -500,19 +509,36 @@ class NodeProxy(Engine):
         """One attempt: a race in a nursery of its own. The first that is proven cancels the others (C7)."""
         scope = self.state.attempt
         assert scope is not None
+        dialed: set[str] = set()
         with scope:
-            async with trio.open_nursery() as race:
-                before = trio.Event()
-                start = self.now
-                for attempt in schedule:
-                    failed = trio.Event()
-                    race.start_soon(self._dial_one, attempt, start, before, failed, race.cancel_scope)
-                    before = failed
+            async with trio.open_nursery() as widening:
+                async with trio.open_nursery() as race:
+                    self._race(race, schedule, dialed)
+                    widening.start_soon(self._widen_race, race, dialed)
+                widening.cancel_scope.cancel()
         if scope.cancelled_caught and trio.current_time() >= scope.deadline:
             self.state.why = "no address answered in time"
         self.state.attempt = None
         self.state.handshakes.clear()
         self.post(AttemptOver())
+
+    def _race(self, race: trio.Nursery, schedule: Schedule, dialed: set[str]) -> None:
+        """Let those addresses in that are not `dialed` yet."""
+        before, start = trio.Event(), self.now
+        for attempt in schedule:
+            if str(attempt.address) not in dialed:
+                dialed.add(str(attempt.address))
+                failed = trio.Event()
+                race.start_soon(self._dial_one, attempt, start, before, failed, race.cancel_scope)
+                before = failed
+
+    async def _widen_race(self, race: trio.Nursery, dialed: set[str]) -> None:
+        """Whatever was dialed goes on (C6); what is new is dialed beside it."""
+        while True:
+            await self.orders.wider.wait()
+            self.orders.wider = trio.Event()
+            if race.child_tasks:
+                self._race(race, self._schedule(), dialed)
 
     async def _dial_one(
         self,
@@ -583,7 +609,7 @@ class NodeProxy(Engine):
 
 _ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {
     Action.DIAL: NodeProxy._dial,
-    Action.WIDEN: NodeProxy._nothing,
+    Action.WIDEN: NodeProxy._widen,
     Action.WAIT: NodeProxy._wait,
     Action.PARK: NodeProxy._park,
     Action.WAKE: NodeProxy._wake,

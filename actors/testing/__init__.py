@@ -1,0 +1,61 @@
+"""Whole clusters in one process, under a virtual clock, from a seed; with every fault, and a judge of what happened.
+
+    simulate               a test of your engines, from many seeds, with faults:  @simulate(seeds=200)
+    Simulation             what such a test is given: nodes by name, links, faults, messages, settling
+    faults                 Cut, Partition, Crash …: what `sim.inflict` takes
+    SimulatedNetwork       what lies between the nodes, for tests of transports or of faults of your own
+    run_virtual            Trio under a virtual clock, with tasks in an order that a seed decides
+    judge                  what a history breaks of the promises P1 to P9
+    plugin                 for pytest: the fixtures `cluster` and `seed`, the options `--actors-seed` and others
+
+Names are imported at first use: pytest loads this package wherever it is installed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from actors.testing import faults
+    from actors.testing.history import History, Violation
+    from actors.testing.judge import judge
+    from actors.testing.simulate import simulate
+    from actors.testing.simulation import NotRunning, NotSettled, Simulation
+    from actors.testing.virtual import SimulationHung, run_virtual
+    from actors.testing.wires import SimulatedNetwork
+
+__all__ = [
+    "History",
+    "NotRunning",
+    "NotSettled",
+    "SimulatedNetwork",
+    "Simulation",
+    "SimulationHung",
+    "Violation",
+    "faults",
+    "judge",
+    "run_virtual",
+    "simulate",
+]
+
+_HOMES = {
+    "actors.testing.history": ("History", "Violation"),
+    "actors.testing.simulate": ("simulate",),
+    "actors.testing.simulation": ("NotRunning", "NotSettled", "Simulation"),
+    "actors.testing.virtual": ("SimulationHung", "run_virtual"),
+    "actors.testing.wires": ("SimulatedNetwork",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name in ("faults", "judge"):
+        module = import_module(f"{__name__}.{name}")
+        value = module.judge if name == "judge" else module
+    elif name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value

@@ -196,8 +196,8 @@ class Crash(Fault):
         host = sim.hosts[self.node]
         if host.node is None:
             return
-        await sim.crash(self.node, silently=self.silently)
         host.crashed = True
+        await sim.crash(self.node, silently=self.silently)
         sim.start_soon(_again, sim, self.node, self.down, self.lose_state)
 
 

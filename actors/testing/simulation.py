@@ -165,6 +165,7 @@ class Simulation:
     async def _begin(self, host: Host, *, lose_state: bool = False) -> None:
         if self.ending:
             return
+        host.crashed = False
         boot = host.next_boot(int((WALL + self.now() + host.wall_offset) * 1000), lose_state=lose_state)
         host.run += 1
         self.record(HostBegan(self.now(), host.name, host.run, str(host.key.id), boot, lose_state))
@@ -358,8 +359,9 @@ class Simulation:
         self.network.heal()
         for host in list(self.hosts.values()):
             host.wall_offset = 0.0
-            if host.node is None and host.crashed:
-                host.crashed = False
+            if host.crashed:
+                if host.node is not None:
+                    await host.gone.wait()  # it is about to be stopped, or is being stopped
                 await self._begin(host)
         cfgs = [host.cfg or self.cfg for host in self.hosts.values()]
         recovery = max((1.2 * cfg.backoff.cap + cfg.handshake_timeout for cfg in cfgs), default=0.0)
@@ -381,7 +383,7 @@ class Simulation:
 
     def _all_up(self) -> bool:
         return all(
-            self.is_up(host.name, peer)
+            self.is_up(host.name, peer) and self.is_up(peer, host.name)
             for host in self.hosts.values()
             if host.node is not None
             for peer in host.permanent

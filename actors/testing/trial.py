@@ -110,7 +110,8 @@ class Trial:
             small, left_out = self._small(result, most_runs=int(min(_MOST_RUNS, _SHRINKING / seconds)))
         again = self._once(seed, left_out)
         if again.failed:
-            return self._in_words(again, left_out, again.trace_hash == small.trace_hash), self._raised or _of(again)
+            before = small if left_out else result
+            return self._in_words(again, left_out, again.trace_hash == before.trace_hash), self._raised or _of(again)
         return self._in_words(result, without, False), raised or _of(result)
 
     def _small(self, result: Result, *, most_runs: int) -> tuple[Result, frozenset[int]]:

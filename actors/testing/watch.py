@@ -13,16 +13,18 @@ from random import Random
 from typing import Literal, Protocol
 
 from actors.errors import Delivered, Expired, Lost, Outcome, Refused
-from actors.events import Connected, Disconnected, Event, ProxyChanged
+from actors.events import Connected, Disconnected, EngineCrashed, Event, ProxyChanged
 from actors.identity import NodeID
 from actors.net.conditions import Conditions, Links
 from actors.net.messages import Kind
 from actors.net.receive import Arrived
 from actors.net.runs import Run
 from actors.runtime.codec import encode
+from actors.runtime.names import is_reserved
 from actors.testing.history import (
     Accepted,
     AnyRecord,
+    CoreCrashed,
     Entered,
     Forgot,
     LinkDown,
@@ -141,6 +143,8 @@ class Watch(Conditions):
                     self._up.add(peer)
                     name = self.log.name_of(peer)
                     self.note(lambda at: LinkUp(at, self.node, self.run, name))
+            case EngineCrashed(engine=engine, error=error) if is_reserved(engine.name):
+                self.note(lambda at: CoreCrashed(at, self.node, self.run, engine.name, error))
             case Disconnected(peer=peer, why=why):
                 if peer in self._up and not (self._links and self._links.is_connected(peer)):
                     self._up.discard(peer)

@@ -58,29 +58,33 @@ class Lanes:
         """Indices of entries that no sent message accounts for."""
         self.elsewhere: set[int] = set()
         """Numbers of messages that entered a mailbox as somebody else's."""
-        who = book.lives.who
         for message in book.messages.values():
-            its = message.accepted
-            if its.kind in ("tell", "ask"):
-                lane = self._lane((who(its.node), its.sender, who(its.peer), its.target))
-                same = lane.sent.get(its.content)
-                if same is None:
-                    lane.sent[its.content] = [message]
-                else:
-                    same.append(message)
+            if message.accepted.kind in ("tell", "ask"):
+                self._send(message)
         for index, record in book.of(Entered):
-            name = (who(record.peer), record.sender, who(record.node), record.target)
-            if record.came_from and who(record.came_from) != name[0]:
-                self._note_elsewhere((who(record.came_from), *name[1:]), record.content)
-                continue
-            entry = Entry(index, book.lives.run(record.node, record.run).place, record)
-            lane = self._lane(name)
-            lane.entries.append(entry)
-            again = lane.entered.get(record.content)
-            if again is None:
-                lane.entered[record.content] = [entry]
-            else:
-                again.append(entry)
+            self._enter(index, record)
+
+    def _send(self, message: Message) -> None:
+        its, who = message.accepted, self.book.lives.who
+        sent = self._lane((who(its.node), its.sender, who(its.peer), its.target)).sent
+        same = sent.get(its.content)
+        if same is None:
+            sent[its.content] = [message]
+        else:
+            same.append(message)
+
+    def _enter(self, index: int, record: Entered) -> None:
+        lives = self.book.lives
+        name = (lives.who(record.peer), record.sender, lives.who(record.node), record.target)
+        if record.came_from and lives.who(record.came_from) != name[0]:
+            return self._note_elsewhere((lives.who(record.came_from), *name[1:]), record.content)
+        lane, entry = self._lane(name), Entry(index, lives.run(record.node, record.run).place, record)
+        lane.entries.append(entry)
+        same = lane.entered.get(record.content)
+        if same is None:
+            lane.entered[record.content] = [entry]
+        else:
+            same.append(entry)
 
     def _note_elsewhere(self, name: LaneName, content: str) -> None:
         for message in self._lane(name).sent.get(content, []):

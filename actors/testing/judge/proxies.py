@@ -26,7 +26,8 @@ def wrong_ends(book: Book) -> Iterator[Violation]:
         yield from _left_behind(phases.get(pair, []), accepted)
         yield from _lost_in_peace(ties, pair, accepted)
     for pair, changes in phases.items():
-        yield from _dialed_again(ties, pair, changes, messages.get(pair, []))
+        ended_at = book.lives.run(*pair[:2]).ended_at
+        yield from _dialed_again(ties, pair, changes, messages.get(pair, []), ended_at)
 
 
 # -- what a proxy had -------------------------------------------------------------------------------------
@@ -66,8 +67,13 @@ def _lost_in_peace(ties: Ties, pair: Pair, messages: list[Message]) -> Iterator[
 # -- dialing ----------------------------------------------------------------------------------------------
 
 
-def _dialed_again(ties: Ties, pair: Pair, phases: Places[Phase], messages: list[Message]) -> Iterator[Violation]:
-    """spec: ephemeral connections are not re-established automatically when the connection is lost."""
+def _dialed_again(
+    ties: Ties, pair: Pair, phases: Places[Phase], messages: list[Message], ended_at: float
+) -> Iterator[Violation]:
+    """spec: ephemeral connections are not re-established automatically when the connection is lost.
+
+    What a sender had in its hand when the run ended is in no history.
+    """
     waiting = _Waiting(messages)
     ended = {phase.at for _, phase in phases if phase.new == "closed"}
     for index, phase in phases:
@@ -76,7 +82,7 @@ def _dialed_again(ties: Ties, pair: Pair, phases: Places[Phase], messages: list[
         if phase.old == "ready" and phase.new == "backoff" and not held and phase.at not in ended:
             words = f"{link} its connection was lost ({phase.why}), and the proxy waits to dial again"
             yield Violation("P4", "lost-and-not-ended", phase.at, words)
-        asked = held or phase.why == "dial now"
+        asked = held or phase.why == "dial now" or ended_at <= phase.at + SOON
         if phase.old == "idle" and phase.new in _UNDER_WAY and not asked and not waiting.at(index, phase.at):
             words = f"{link} a proxy dials ({phase.why}), and nothing waits to be sent"
             yield Violation("P4", "dialed-for-nothing", phase.at, words)

@@ -1,8 +1,39 @@
-"""Scenarios: what the simulator runs by name (`actors sim run`)."""
+"""Scenarios: what the simulator runs by name (`actors sim run`). A module of them is registered when it is imported."""
 
 from __future__ import annotations
 
-from actors.testing.scenarios import chaos
+from actors.testing.scenarios import (
+    adverts,
+    chaos,
+    choice,
+    closing,
+    credit,
+    crowds,
+    incarnations,
+    intruders,
+    liars,
+    life,
+    liveness,
+    middle,
+    sessions,
+)
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
 
-__all__ = ["SCENARIOS", "Scenario", "chaos", "scenario"]
+__all__ = [
+    "SCENARIOS",
+    "Scenario",
+    "adverts",
+    "chaos",
+    "choice",
+    "closing",
+    "credit",
+    "crowds",
+    "incarnations",
+    "intruders",
+    "liars",
+    "life",
+    "liveness",
+    "middle",
+    "scenario",
+    "sessions",
+]

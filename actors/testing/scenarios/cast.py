@@ -168,13 +168,22 @@ class Traffic:
                     await sim[sender].tell(to, Item(n), expiry=expiry)
             elif way < 0.7:
                 sim.start_soon(self._quietly, sender, "send", to, Item(first), expiry)
-            elif way < 0.95:
+            elif way < 0.9:
                 sim.start_soon(self._quietly, sender, "ask", to, Question(first), expiry)
+            elif way < 0.95:
+                sim.start_soon(self._given_up, sender, to, rng.randint(2, 12), rng.uniform(0, 0.5), expiry)
             else:
                 await sim[sender].tell(to, Unknown(first), expiry=expiry)
         except (NotRunning, SendError):
             pass
         return count
+
+    async def _given_up(self, sender: str, to: EngineID, count: int, after: float, expiry: float) -> None:
+        """Several asks at once, all cancelled in one moment."""
+        with trio.move_on_after(after):
+            async with trio.open_nursery() as nursery:
+                for n in range(self.take(count), self._next):
+                    nursery.start_soon(self._quietly, sender, "ask", to, Work(n, 2 * after), expiry)
 
     async def _quietly(self, sender: str, verb: str, to: EngineID, msg: Request[object], expiry: float) -> None:
         try:

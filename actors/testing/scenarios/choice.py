@@ -49,6 +49,22 @@ async def winner_dies(sim: Simulation) -> None:
     await _one_is_left(sim)
 
 
+@scenario("C5 C6 C8")
+async def winner_never_proven(sim: Simulation) -> None:
+    """As both-dial, and one of the connections dies before anybody may use it: the other one stays up throughout."""
+    rng = sim.rng
+    with Moments(sim) as moments:
+        number = rng.choice((1, 2))
+        fault = rng.choice((CutOne(number), CutOne(number), Swallow(number)))
+        # The fourth frame is the acceptor's verdict. It has not left: for the acceptor the connection is proven now.
+        moments.strike(Stroke(fault, on_connection(number), rng.choice((1, 2, 3, 4, 4, 4))))
+        await _meet(sim, moments)
+        await trio.sleep(2 * sim.cfg.handshake_timeout)
+    downs = [record for record in sim.history if isinstance(record, LinkDown)]
+    assert not downs, f"a connection that was never used took down the link: {downs}"
+    await _one_is_left(sim)
+
+
 async def _meet(sim: Simulation, moments: Moments) -> None:
     rng, (one, other) = sim.rng, pair(sim)
     sim.cfg = draw_cfg(rng, 10.0, 30.0)
@@ -85,7 +101,9 @@ async def own_dial_never_answered(sim: Simulation) -> None:
     latency = await weather(sim, 0.0, 0.001, 0.02)
     hangs = rng.choice(("dial", "handshake"))
     with Moments(sim) as moments:
-        await sim.start(one, other, setup=cast(sim))
+        await sim.start(one, setup=cast(sim))
+        more = [f"memory://{other}-two"] if hangs == "dial" else []
+        await sim.start(other, setup=cast(sim), listen=[f"memory://{other}", *more])
         if hangs == "dial":
             await sim.inflict(IgnoreDials(other, 60.0))
         else:
@@ -96,11 +114,13 @@ async def own_dial_never_answered(sim: Simulation) -> None:
         await sim.link(other, one)
         took = sim.now() - begun
         assert took < 1.0, f"with the other's dial hanging it took {took} s until the link was up"
-        up = sim.now()
+        up, dials = sim.now(), list[str]()
+        sim.network.on_dial.append(lambda at, host, address: dials.append(f"{address} by {host} at {at:.3f}"))
         await talk(sim, Traffic(sim), [(one, other), (other, one)], moments, rounds=3, gap=1.0, within=0.0)
         await trio.sleep(rng.uniform(20, 60))
     downs = [record for record in sim.history if isinstance(record, LinkDown) and record.at >= up]
     assert not downs, f"a dial that was never answered took down the link: {downs}"
+    assert not dials, f"who has a link dials no more (C7): {dials}"
     await sim.settle()
     await one_connection(sim, one, other)
     all_ended(sim, (one, other), "delivered", "refused bad_message")

@@ -15,7 +15,7 @@ from actors.net.liveness import LivenessCfg
 from actors.net.network import Entry, NetworkCfg
 from actors.node import Node
 from actors.testing.faults import ShortParts
-from actors.testing.history import Accepted, LinkDown, Phase, Settled
+from actors.testing.history import Accepted, LinkDown, Phase, Settled, Withdrawn
 from actors.testing.scenarios.cast import Traffic
 from actors.testing.scenarios.moments import Moments
 from actors.testing.simulation import Simulation
@@ -129,11 +129,12 @@ def entry(sim: Simulation, name: str, peer: str) -> Entry | None:
 def outcomes(sim: Simulation, *senders: str) -> Counter[str]:
     """How many messages, of these nodes or of all, ended how: `delivered`, `lost connection_lost`, `refused no_engine` …
 
-    Without answers: whoever asked may be gone, and then they end as they may.
+    Without answers, for whoever asked may be gone, and without what was given up: these end as they may.
     """
-    kinds = {record.message: record.kind for record in sim.history if isinstance(record, Accepted)}
-    ends = [record for record in sim.history if isinstance(record, Settled) and (not senders or record.node in senders)]
-    return Counter(f"{end.outcome} {end.reason}".rstrip() for end in ends if kinds[end.message] in ("tell", "ask"))
+    counted = {record.message for record in sim.history if isinstance(record, Accepted) and record.kind in ("tell", "ask")}
+    counted -= {record.message for record in sim.history if isinstance(record, Withdrawn)}
+    ends = [record for record in sim.history if isinstance(record, Settled) and record.message in counted]
+    return Counter(f"{end.outcome} {end.reason}".rstrip() for end in ends if not senders or end.node in senders)
 
 
 def all_ended(sim: Simulation, senders: Sequence[str], *ways: str) -> None:
