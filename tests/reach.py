@@ -83,13 +83,18 @@ class Reach:
             self.marks["late acknowledgements"] += sum(entry.outbox.transmit.late for entry in network.table)
 
 
-def reached(name: str, seeds: Iterable[int]) -> Counter[str]:
-    """Of each thing, from how many of the seeds the scenario came upon it. Each of them must go through."""
-    found: Counter[str] = Counter()
-    for seed in seeds:
+def reached(name: str, wanted: Iterable[str], *, least: int, most: int) -> list[str]:
+    """Run a scenario from one seed after the other, `least` at least, until it came upon all that is wanted.
+
+    What it did not come upon within `most` seeds. Each run must go through.
+    """
+    missing = list(wanted)
+    for seed in range(most):
+        if seed >= least and not missing:
+            break
         marks = _run(name, seed)
-        found.update(what for what, times in marks.items() if times)
-    return found
+        missing = [what for what in missing if not marks[what]]
+    return missing
 
 
 def _run(name: str, seed: int) -> Counter[str]:

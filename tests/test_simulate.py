@@ -293,7 +293,7 @@ def test_an_engine_that_uses_real_time_is_told_by_name() -> None:
         (a,) = await sim.start("a", setup=lambda node: node.spawn(Timed(), "timed"))
         await a.ask(sim.to("a", "timed"), Count())
 
-    with pytest.raises(NotSimulated, match=r"timed.*time\.time\(\)") as error:
+    with pytest.raises(NotSimulated, match=r"engine timed \(Timed\) of node a called time\.time\(\)") as error:
         body()
     assert "with seed 0; again: ACTORS_SEED=0 pytest " in error.value.__notes__[0]
 
@@ -431,6 +431,24 @@ def test_no_fault_strikes_after_settle() -> None:
         assert len(sim.faults) == before
 
     body()
+
+
+@pytest.mark.parametrize("fault", [Bounce("b", 3.0), Crash("b", 3.0)])
+@pytest.mark.parametrize("later", [0.0, 0.001])
+@simulate(seeds=1)
+async def test_after_settle_nodes_run_and_both_ends_know_of_their_link(
+    sim: Simulation, fault: Fault, later: float
+) -> None:
+    await sim.start("a", "b")
+    await sim.link("a", "b")
+    await sim.inflict(fault)
+    await trio.sleep(later)
+    await sim.settle()
+    for _ in range(20):
+        assert sim.running == ["a", "b"]
+        assert sim.is_up("a", "b")
+        assert sim.is_up("b", "a")
+        await trio.sleep(0.5)
 
 
 def test_none_strikes_after_heal() -> None:

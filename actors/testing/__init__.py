@@ -5,7 +5,7 @@
     faults                 Cut, Partition, Crash …: what `sim.inflict` takes
     SimulatedNetwork       what lies between the nodes, for tests of transports or of faults of your own
     run_virtual            Trio under a virtual clock, with tasks in an order that a seed decides
-    judge                  what a history breaks of the promises P1 to P9
+    judge.judge            what a history breaks of the promises P1 to P9
     plugin                 for pytest: the fixtures `cluster` and `seed`, the options `--actors-seed` and others
 
 Names are imported at first use: pytest loads this package wherever it is installed.
@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actors.testing import faults
     from actors.testing.history import History, Violation
-    from actors.testing.judge import judge
     from actors.testing.simulate import simulate
     from actors.testing.simulation import NotRunning, NotSettled, Simulation
     from actors.testing.virtual import SimulationHung, run_virtual
@@ -34,7 +33,6 @@ __all__ = [
     "SimulationHung",
     "Violation",
     "faults",
-    "judge",
     "run_virtual",
     "simulate",
 ]
@@ -50,9 +48,8 @@ _HOME = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
-    if name in ("faults", "judge"):
-        module = import_module(f"{__name__}.{name}")
-        value = module.judge if name == "judge" else module
+    if name == "faults":
+        value: object = import_module("actors.testing.faults")
     elif name in _HOME:
         value = getattr(import_module(_HOME[name]), name)
     else:

@@ -7,6 +7,7 @@ the simulation heals.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from math import exp, log
 from random import Random
 from typing import TYPE_CHECKING, ClassVar, dataclass_transform
 
@@ -312,7 +313,7 @@ def _pair(rng: Random, names: Sequence[str]) -> tuple[str, str]:
 
 def _time(rng: Random, least: float, most: float) -> float:
     """Short ones more often than long ones, over all orders of magnitude."""
-    return round(least * float(most / least) ** rng.random(), 3)
+    return round(least * exp(rng.random() * log(most / least)), 3)
 
 
 def _half_open(rng: Random, names: Sequence[str]) -> Fault:

@@ -24,6 +24,7 @@ from actors.testing.scenarios.stage import (
     draw_cfg,
     draw_chances,
     nobody_broke_the_protocol,
+    outcomes,
     pair,
     quiet,
     start_hidden,
@@ -135,7 +136,7 @@ async def stuck_engine(sim: Simulation) -> None:
 async def crowded_mailbox(sim: Simulation) -> None:
     """Many peers and a local sender fill a small mailbox, whose engine now reads and now does not; connections break."""
     rng = sim.rng
-    peers = [f"peer{n}" for n in range(rng.choice((2, 3, 5, 8)) if rng.random() < 0.98 else 40)]
+    peers = [f"peer{n}" for n in range(rng.choice((2, 3, 5, 8)) if rng.random() < 0.98 else 24)]
     latency = await weather(sim, 0.0, 0.001, 0.02)
     gate, traffic = Gate(), Traffic(sim)
     sim.start_soon(_open_and_close, gate, sim.stream("gate"))
@@ -152,6 +153,7 @@ async def crowded_mailbox(sim: Simulation) -> None:
             for sender in (*peers, "hub"):
                 nursery.start_soon(tell, sim, traffic, sender, "hub", "gated", rng.randint(5, max(10, 300 // len(peers))))
     await sim.settle()
+    assert not outcomes(sim)["refused full"], "there was no room for what room was promised for"
     nobody_broke_the_protocol(sim)
 
 

@@ -105,8 +105,10 @@ async def quiet_for(sim: Simulation, alive: LivenessCfg, *, hours: float) -> Non
     await trio.sleep(10.0)  # of two connections that were dialed at once, one is closed
     before, until = len(_breaks(sim)), sim.now() + hours * 3600
     while sim.now() < until:
-        await trio.sleep(min(until - sim.now(), rng.expovariate(1 / (hours * 1200))))
+        rest = 20.0 + rng.expovariate(1 / (hours * 1200))  # two stalls close together may silence both for too long
+        await trio.sleep(min(until - sim.now(), rest))
         if rng.random() < 0.5:
-            await sim.inflict(Stall(round(rng.uniform(0.1, 9.9), 3)))
+            # Both sleep: an answer that was about to come has to be asked for and said within what is left of 15 s.
+            await sim.inflict(Stall(round(rng.uniform(0.1, 7.0), 3)))
     assert len(_breaks(sim)) == before, f"nothing was wrong, and yet: {_breaks(sim)[before]}"
     await sim.settle()

@@ -102,7 +102,7 @@ class Moments:
 
     def __init__(self, sim: Simulation) -> None:
         self.struck = 0
-        """How many faults were inflicted."""
+        """How many faults were inflicted; not those that were left out of this run."""
         self._sim = sim
         self._waiting: list[_Waiting] = []
         self._over = False
@@ -142,24 +142,23 @@ class Moments:
                 self._strike(stroke)
 
     def _strike(self, stroke: Stroke) -> None:
-        self.struck += 1
         if stroke.later or isinstance(stroke.fault, _AFTER_IT):
             self._sim.start_soon(self._strike_later, stroke)
         else:
-            now(self._sim, stroke.fault)
+            self.struck += now(self._sim, stroke.fault)
 
     async def _strike_later(self, stroke: Stroke) -> None:
         await trio.sleep(stroke.later)
         if not self._over:
-            await self._sim.inflict(stroke.fault)
+            self.struck += await self._sim.inflict(stroke.fault)
 
 
-def now(sim: Simulation, fault: Fault) -> None:
-    """Inflict a fault within this step of whoever runs. RuntimeError for one that takes more than a step."""
+def now(sim: Simulation, fault: Fault) -> bool:
+    """As `sim.inflict`, within this step of whoever runs. RuntimeError for a fault that takes more than a step."""
     try:
         sim.inflict(fault).send(None)
-    except StopIteration:
-        return
+    except StopIteration as done:
+        return bool(done.value)
     raise RuntimeError(f"{fault} takes its time")
 
 

@@ -76,6 +76,11 @@ class Line:
         """As a process that is killed."""
         self.stream.abort()
 
+    async def close(self) -> None:
+        """What was sent before arrives."""
+        with trio.CancelScope(shield=True):
+            await self.stream.aclose()
+
 
 # -- at an address ----------------------------------------------------------------------------------------
 
@@ -116,7 +121,7 @@ class Front:
         except (TransportError, ConnectionLost):
             pass
         finally:
-            line.abort()
+            await line.close()
 
     def stop(self) -> None:
         """Nobody listens any more, and all connections break."""
@@ -135,7 +140,7 @@ async def relay(sim: Simulation, host: str, dialed: Line, address: str, change: 
             for side, source, sink in (("dialer", dialed, served), ("acceptor", served, dialed)):
                 nursery.start_soon(_pass_on, side, source, sink, change, nursery.cancel_scope)
     finally:
-        served.abort()
+        await served.close()
 
 
 async def _pass_on(side: str, source: Line, sink: Line, change: Change, both: trio.CancelScope) -> None:
