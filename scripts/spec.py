@@ -100,7 +100,7 @@ def _without(source: str, line: int, *, alone: bool) -> tuple[int, str, str]:
     """The line, the words and the source without the branch that a comment stands for."""
     branches = _branches(ast.parse(source))
     if alone:
-        line = min(branch.begin[0] for branch in branches if branch.begin[0] > line)
+        line = min((branch.begin[0] for branch in branches if branch.begin[0] > line), default=line)
     here = [branch for branch in branches if branch.begin[0] == line]
     if not here:
         raise SystemExit(f"nothing begins on line {line}, where a comment cites the specification")
@@ -196,7 +196,8 @@ class Run(NamedTuple):
     """What became of some tests."""
 
     passed: frozenset[str]
-    imported: bool
+    imported: bool = True
+    hung: bool = False
 
 
 def run_tests(tree: Path, tests: Iterable[str]) -> Run:
@@ -205,7 +206,7 @@ def run_tests(tree: Path, tests: Iterable[str]) -> Run:
     try:
         ran = subprocess.run(command, cwd=tree, capture_output=True, text=True, timeout=SECONDS, check=False)
     except subprocess.TimeoutExpired:
-        return Run(frozenset(), imported=True)
+        return Run(frozenset(), hung=True)
     said = re.findall(r"^(PASSED|FAILED|ERROR) (tests/\w+\.py)(::\w+)?", ran.stdout, re.MULTILINE)
     ended = {verdict: {file + test for word, file, test in said if word == verdict} for verdict, _, _ in said}
     passed = ended.get("PASSED", set()) - ended.get("FAILED", set()) - ended.get("ERROR", set())
@@ -249,8 +250,8 @@ def _verdict(row: Row, runs: Sequence[tuple[Cut, Run]]) -> Iterator[str]:
     for cut, run in runs:
         failed = {*row.tests} - run.passed
         idle -= failed
-        told = f"{len(failed)} of {len(row.tests)} tests failed" if run.imported else "CANNOT BE IMPORTED"
-        told = told if failed else "UNNOTICED"
+        told = f"{len(failed)} of {len(row.tests)} tests {'hung' if run.hung else 'failed'}" if failed else "UNNOTICED"
+        told = told if run.imported else "CANNOT BE IMPORTED"
         print(f"{cut.sentence:4} {cut.module + ':' + str(cut.line):32} {_short(cut.words, 54):54} {told}")
         if not failed or not run.imported:
             yield f"{cut.sentence}: {cut.module}:{cut.line}: {told}"

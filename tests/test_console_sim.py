@@ -180,8 +180,8 @@ def test_however_it_ends_its_workers_end_with_it(signum: int, code: int) -> None
             assert running.stderr is not None
             assert running.stderr.readline() == "hanging\n"
             running.send_signal(signum)
-            rest = running.stderr.read()  # its end is the end of all that write to it, workers among them
-            assert running.wait(60) == code
+            _, rest = running.communicate(timeout=60)  # until all that write to it have ended, workers among them
+            assert running.returncode == code
         finally:
             running.kill()
     assert "Traceback" not in rest

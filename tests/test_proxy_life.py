@@ -6,11 +6,12 @@ from itertools import pairwise
 
 import pytest
 import trio
-from proxies import CFG, ID, Bench, Item, Question, bench, mute, outcome, run_virtual, virtual
+from proxies import CFG, ID, Bench, Item, Question, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost
 from actors.net.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
+from actors.testing.virtual import run_virtual
 
 IDLE = NetworkCfg(idle_after=2.0)
 

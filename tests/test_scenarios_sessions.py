@@ -9,9 +9,10 @@ import pytest
 import trio
 from reach import reached
 
+from actors.net.liveness import LivenessCfg
 from actors.net.messages import Ack, Messages
 from actors.testing.faults import Crash, Cut, Deaf, Fault
-from actors.testing.history import Entered, Settled
+from actors.testing.history import Entered, LinkDown, Settled
 from actors.testing.history import Fault as FaultRecord
 from actors.testing.scenarios import SCENARIOS
 from actors.testing.scenarios.breaks import HangUp
@@ -21,7 +22,7 @@ from actors.testing.search import Result, run
 from actors.testing.simulation import Simulation
 
 REACH = {
-    # PROTOCOL 14: 1
+    # PROTOCOL section 14: 1
     "ack-lost": ("resume of a known session", "limits in a Resume", "written again"),
     "record-forgotten": ("forgot", "bye: session lost", "lost session_lost perhaps sent"),
     "ephemeral-lives": ("lost connection_lost perhaps sent", "lost connection_lost"),
@@ -68,6 +69,22 @@ def test_a_scenario_goes_through_and_comes_upon_what_it_is_about(name: str) -> N
 def test_a_scenario_goes_through_without_its_faults(name: str) -> None:
     result = run(SCENARIOS[name].body, 1, without=range(100))
     assert not result.failed, result.words
+
+
+@pytest.mark.parametrize("after", [0.5, 5.5, 8.0, 11.0, 14.9])
+def test_a_dead_connection_is_given_up_in_time_whenever_it_breaks(after: float) -> None:
+    async def scenario(sim: Simulation) -> None:
+        await sim.start("a", "b", setup=cast(sim))
+        await sim.link("a", "b")
+        await trio.sleep(after)
+        await sim.inflict(Cut("a", "b", "b"))
+        await trio.sleep(30)
+
+    result = run(scenario, 1)
+    assert not result.failed, result.words
+    (cut,) = (record.at for record in result.history if isinstance(record, FaultRecord))
+    down = next(record.at for record in result.history if isinstance(record, LinkDown) and record.node == "a")
+    assert 10.0 <= down - cut <= LivenessCfg().dead_after  # its last word may have come 5 s before (T1)
 
 
 # -- moments ----------------------------------------------------------------------------------------------------

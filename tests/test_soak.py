@@ -65,8 +65,8 @@ def test_what_was_found_by_ctrl_c_is_in_the_file() -> None:
             assert running.stderr is not None
             assert running.stderr.readline() == "hanging\n"
             running.send_signal(signal.SIGINT)
-            rest = running.stderr.read()
-            assert running.wait(60) == 130
+            _, rest = running.communicate(timeout=60)
+            assert running.returncode == 130
         finally:
             running.kill()
     assert "Traceback" not in rest

@@ -29,6 +29,11 @@ def test_each_sentence_is_cited_in_the_modules_of_its_row_and_in_no_others() -> 
     assert spec.differences(ROWS, spec.cuts_in(ROOT)) == []
 
 
+def test_each_comment_that_cites_the_specification_says_which_sentence_or_that_there_is_none() -> None:
+    for path in ROOT.glob("actors/**/*.py"):
+        assert not re.search(r"# spec\b(?! S\d+: | gap: )", path.read_text()), path
+
+
 def test_where_table_and_comments_differ_is_told() -> None:
     rows = [spec.Row("S1", ("actors/a.py",), ("tests/test_a.py::test_a",)), spec.Row("S2", ("actors/b.py",), ())]
     cuts = [spec.Cut("S1", "actors/b.py", 3, "", ""), spec.Cut("S3", "actors/a.py", 7, "", "")]
@@ -78,8 +83,9 @@ def test_each_comment_of_a_module_is_one_cut() -> None:
 
 
 def test_a_comment_that_stands_for_nothing_is_a_mistake() -> None:
-    with pytest.raises(SystemExit, match="line 2"):
-        spec.cuts_of("actors/a.py", "f(\n)  # spec S1: a\n")
+    for source in ("f(\n)  # spec S1: a\n", "f()\n# spec S1: a\n"):
+        with pytest.raises(SystemExit, match="line 2"):
+            spec.cuts_of("actors/a.py", source)
 
 
 # -- running ----------------------------------------------------------------------------------------------

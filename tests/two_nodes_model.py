@@ -183,7 +183,7 @@ def _every_whim_of(node: Node, allowed: Whims) -> Iterator[Whim]:
     yield Whim("toggle", f"becomes {word}", "toggles", hurts=hurts)  # L4
     if node.current is not None and Turn(node).idle():
         yield Whim("idle", "asks to close", "asks")
-    if node.life is not None and node.run < allowed.runs:
+    if node.run < allowed.runs and (node.life is not None or node.known != (0, 0)):
         yield Whim("restart", "restarts", "restarts", hurts=(True, True))
     if node.life is None or node.life.phase is Phase.BACKOFF:
         yield Whim("dial now", "is to dial now", "dials_now")

@@ -36,7 +36,8 @@ class Fault(Struct, frozen=True):
     @property
     def at_host(self) -> str:
         """Whom it concerns most; empty for all."""
-        return next((value for value in (getattr(self, name) for name in self.__struct_fields__) if value in _NAMED), "")
+        values = (getattr(self, name) for name in self.__struct_fields__)
+        return next((value for value in values if isinstance(value, str)), "")
 
     async def apply(self, sim: Simulation) -> None:
         """Let it happen."""
@@ -44,14 +45,6 @@ class Fault(Struct, frozen=True):
 
     def __str__(self) -> str:
         return repr(self)
-
-
-class _Any:
-    def __contains__(self, value: object) -> bool:
-        return isinstance(value, str)
-
-
-_NAMED = _Any()
 
 
 def _lasts(sim: Simulation, trouble: Trouble, seconds: float) -> None:

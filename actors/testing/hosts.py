@@ -72,5 +72,6 @@ class Host:
             if not cell.reserved:
                 box = cell.mailbox.statistics()
                 # Every peer has a first allowance beside the capacity (PROTOCOL K3).
-                most, most_size = (beside * len(node._network.peers) for beside in FIRST)
-                yield f"mailbox of {name}", box.held, box.held_bytes, box.capacity + most, box.capacity_bytes + most_size
+                peers = len(node._network.peers)
+                most, most_size = box.capacity + FIRST[0] * peers, box.capacity_bytes + FIRST[1] * peers
+                yield f"mailbox of {name}", box.held, box.held_bytes, most, most_size

@@ -8,7 +8,7 @@ hosts has chance of its own, so that what two hosts say to each other changes no
 | the healthy network | `lay` |
 | hosts do not reach each other | `partition`, `isolate`, `deafen`, `mute`, `flap` |
 | connections break | `cut`, `blackhole`, `vanish` |
-| bytes suffer | `slow`, `corrupt`, `shrink`, `short_writes`, `short_reads`, `slow_reader` |
+| bytes suffer | `slow`, `slow_over`, `corrupt`, `shrink`, `short_writes`, `short_reads`, `slow_reader` |
 | dials fail, hang, meet | `refuse_dials`, `ignore_dials`, `hold_dials`, `release_dials` |
 | all is well again | `heal`, `is_healed`, `troubles` |
 | looking on | `on_bytes`, `on_dial`, `on_connect`, `digest`, `connections`, `between`, `waiting_dials`, `wire` |
@@ -172,6 +172,11 @@ class SimulatedNetwork(Fabric):
         """
         what = f"slow {_named(one)} {_named(other)}"
         return self._begin(what, Between(one, other, one_way), _speed(latency, jitter, bandwidth))
+
+    def slow_over(self, *connections: Connection, latency: float | None = None, jitter: float | None = None) -> Trouble:
+        """As `slow`, on these connections."""
+        what = f"slow {' '.join(str(each.number) for each in connections)}"
+        return self._begin(what, Over(connections), _speed(latency, jitter, None))
 
     def corrupt(
         self, one: str | None = None, other: str | None = None, *, rate: float, one_way: bool = False

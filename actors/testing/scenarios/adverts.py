@@ -17,7 +17,8 @@ from actors.testing.hosts import key_of
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Liar, stranger_key
-from actors.testing.simulation import WALL, Simulation
+from actors.testing.cluster import WALL
+from actors.testing.simulation import Simulation
 
 _DAY = 86_400.0
 

@@ -11,7 +11,7 @@ from transports.memory_connection import Connection
 
 
 class HangUp(Fault):
-    """One node gives up its connections with another, which learns it when the reset arrives behind all that was sent."""
+    """One node gives up its connections with another, which learns it by a reset, behind all that was sent."""
 
     by: str
     other: str
@@ -55,7 +55,6 @@ def _numbered(sim: Simulation, number: int) -> list[Connection]:
 
 def draw_break(rng: Random, one: str, other: str) -> Fault:
     """A way in which the connections of two nodes end: both notice, one does, one gives up, nobody is told."""
-    return rng.choices(
-        (Cut(one, other), Cut(one, other, rng.choice((one, other))), HangUp(*rng.sample((one, other), 2)), Blackhole(one, other)),
-        (4, 2, 3, 1),
-    )[0]
+    here, there = rng.sample((one, other), 2)
+    faults = (Cut(one, other), Cut(one, other, here), HangUp(here, there), Blackhole(one, other))
+    return rng.choices(faults, (4, 2, 3, 1))[0]

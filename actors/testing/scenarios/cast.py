@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from random import Random
 
 import trio
@@ -133,7 +134,9 @@ def cast(sim: Simulation, *, slow: float = 0.0) -> Callable[[Node], None]:
 class Traffic:
     """Drawn messages from some nodes to engines of others, each with a number of its own."""
 
-    def __init__(self, sim: Simulation, *, expiries: Sequence[float] = (LONG,), targets: Sequence[str] = ("sink",)) -> None:
+    def __init__(
+        self, sim: Simulation, *, expiries: Sequence[float] = (LONG,), targets: Sequence[str] = ("sink",)
+    ) -> None:
         self.sim = sim
         self.rng = sim.stream("traffic")
         self.expiries = expiries
@@ -186,7 +189,5 @@ class Traffic:
                     nursery.start_soon(self._quietly, sender, "ask", to, Work(n, 2 * after), expiry)
 
     async def _quietly(self, sender: str, verb: str, to: EngineID, msg: Request[object], expiry: float) -> None:
-        try:
+        with suppress(NotRunning):
             await getattr(self.sim, verb)(sender, to, msg, expiry=expiry)
-        except NotRunning:
-            pass

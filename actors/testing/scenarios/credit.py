@@ -17,7 +17,7 @@ from actors.node import Node
 from actors.testing.faults import Crash, Cut, Deaf
 from actors.testing.scenarios.breaks import HangUp, draw_break
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
-from actors.testing.scenarios.moments import Match, Moments, Stroke, crosses, draw_later, sets_out
+from actors.testing.scenarios.moments import Match, Moments, crosses, draw_strokes, sets_out
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.stage import (
     all_ended,
@@ -80,7 +80,9 @@ def tells_of_room(sender: str, receiver: str) -> Match:
     return sets_out(sender, receiver, Ack, Resume, that=lambda frame: frame.credit)
 
 
-async def tell(sim: Simulation, traffic: Traffic, sender: str, receiver: str, engine: str, count: int, pad: int = 0) -> None:
+async def tell(
+    sim: Simulation, traffic: Traffic, sender: str, receiver: str, engine: str, count: int, pad: int = 0
+) -> None:
     """So many messages in a row; it waits where there is no room for them, and gives up with the node."""
     to = sim.to(receiver, engine)
     for n in range(first := traffic.take(count), first + count):
@@ -111,12 +113,8 @@ async def stuck_engine(sim: Simulation) -> None:
     with Moments(sim) as moments:
         await sim.start(one, other, setup=gated(sim, gate, capacity=rng.choice((16, 64, 4096))))
         await sim.link(one, other, both=True)
-        moments.strike(
-            *(
-                Stroke(draw_break(rng, one, other), crosses(one, other, Ack, Messages), rng.randint(1, 8), draw_later(rng, latency))
-                for _ in range(rng.randint(0, 2))
-            )
-        )
+        fault, words = partial(draw_break, rng, one, other), crosses(one, other, Ack, Messages)
+        moments.strike(*draw_strokes(rng, rng.randint(0, 2), fault, words, nth=8, latency=latency))
         sim.start_soon(tell, sim, traffic, one, other, "gated", rng.randint(20, 400))
         for _ in range(rng.randint(3, 12)):
             n = traffic.take()
@@ -134,7 +132,7 @@ async def stuck_engine(sim: Simulation) -> None:
 
 @scenario("K1 K3 K5")
 async def crowded_mailbox(sim: Simulation) -> None:
-    """Many peers and a local sender fill a small mailbox, whose engine now reads and now does not; connections break."""
+    """Many peers and a local sender fill a small mailbox, whose engine reads now and then; connections break."""
     rng = sim.rng
     peers = [f"peer{n}" for n in range(rng.choice((2, 3, 5, 8)) if rng.random() < 0.98 else 24)]
     latency = await weather(sim, 0.0, 0.001, 0.02)
@@ -146,12 +144,13 @@ async def crowded_mailbox(sim: Simulation) -> None:
         for peer in peers:
             await sim.link(*rng.sample((peer, "hub"), 2), wait=False)
         for peer in rng.sample(peers, 2):
-            fault, moment = draw_break(rng, peer, "hub"), rng.choice((crosses(peer, "hub"), tells_of_room("hub", peer)))
-            moments.strike(Stroke(fault, moment, rng.randint(1, 12), draw_later(rng, latency)))
+            fault, words = partial(draw_break, rng, peer, "hub"), (crosses(peer, "hub"), tells_of_room("hub", peer))
+            moments.strike(*draw_strokes(rng, 1, fault, *words, nth=12, latency=latency))
         sim.start_soon(look, sim)
         async with trio.open_nursery() as nursery:
             for sender in (*peers, "hub"):
-                nursery.start_soon(tell, sim, traffic, sender, "hub", "gated", rng.randint(5, max(10, 300 // len(peers))))
+                count = rng.randint(5, max(10, 300 // len(peers)))
+                nursery.start_soon(tell, sim, traffic, sender, "hub", "gated", count)
     await sim.settle()
     assert not outcomes(sim)["refused full"], "there was no room for what room was promised for"
     nobody_broke_the_protocol(sim)
@@ -180,12 +179,8 @@ async def room_made_during_a_break(sim: Simulation) -> None:
     with Moments(sim) as moments:
         await sim.start(one, other, setup=gated(sim, gate))
         await sim.link(one, other, both=rng.random() < 0.3)
-        moments.strike(
-            *(
-                Stroke(draw_break(rng, one, other), tells_of_room(other, one), rng.randint(1, 2), draw_later(rng, latency))
-                for _ in range(rng.randint(0, 3))
-            )
-        )
+        fault, words = partial(draw_break, rng, one, other), tells_of_room(other, one)
+        moments.strike(*draw_strokes(rng, rng.randint(0, 3), fault, words, nth=2, latency=latency))
         sim.start_soon(tell, sim, traffic, one, other, "gated", rng.choice((9, 20, 100, 300)))
         await trio.sleep(rng.uniform(0, 0.2))
         if rng.random() < 0.4:
@@ -212,8 +207,10 @@ async def mailbox_full_of_the_past(sim: Simulation) -> None:
         sim.start_soon(look, sim)
         for _ in range(rng.randint(2, 6)):
             sim.start_soon(tell, sim, traffic, one, other, "gated", rng.choice((1, 3, 8, 12)))
-            fault = rng.choice((Cut(one, other), HangUp(one, other), HangUp(other, one), Crash(one, rng.uniform(0.01, 0.2))))
-            moments.strike(Stroke(fault, crosses(one, other, Messages, Ack), rng.randint(1, 4), draw_later(rng, latency)))
+            crash = Crash(one, rng.uniform(0.01, 0.2))
+            fault = partial(rng.choice, (Cut(one, other), HangUp(one, other), HangUp(other, one), crash))
+            words = crosses(one, other, Messages, Ack)
+            moments.strike(*draw_strokes(rng, 1, fault, words, nth=4, latency=latency))
             await quiet(sim, moments, within=1.0)
             await trio.sleep(rng.choice((0.0, 0.01, 0.3)))
         if rng.random() < 0.5:
@@ -235,13 +232,9 @@ async def room_asked_for(sim: Simulation) -> None:
         limits = Limits(mailbox_bytes=rng.choice((1 << 20, 16 << 20)))
         await sim.start(one, other, setup=gated(sim, gate), limits=limits)
         await sim.link(one, other)
-        words = (sets_out(one, other, Want), tells_of_room(other, one), sets_out(one, other, Messages))
-        moments.strike(
-            *(
-                Stroke(draw_break(rng, one, other), rng.choice(words), 1, draw_later(rng, latency))
-                for _ in range(rng.randint(1, 3))
-            )
-        )
+        words = sets_out(one, other, Want), tells_of_room(other, one), sets_out(one, other, Messages)
+        fault = partial(draw_break, rng, one, other)
+        moments.strike(*draw_strokes(rng, rng.randint(1, 3), fault, *words, nth=1, latency=latency))
         for _ in range(rng.randint(2, 4)):
             task = partial(tell, sim, traffic, one, other, rng.choice(("gated", "sink")), rng.randint(1, 3))
             sim.start_soon(partial(task, pad=rng.choice((10, 70_000, 300_000))))

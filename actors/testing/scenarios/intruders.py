@@ -7,6 +7,7 @@ from random import Random
 from typing import TypeAlias
 
 import trio
+import trio.lowlevel
 
 from actors.identity import Incarnation, NodeKey
 from actors.net.adverts import NodeAdvert
@@ -196,7 +197,7 @@ async def _stand_in(sim: Simulation, front: Front, seconds: float) -> None:
             await front.serve()
 
     sim.start_soon(stand)
-    await trio.sleep(0)
+    await trio.lowlevel.checkpoint()
 
 
 @scenario("H5 H7 P6 P8")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from random import Random
 
 import trio
 
-from actors.errors import SendError
-from actors.events import DialFailed
 from actors.identity import EngineID
-from actors.net.backoff import BackoffCfg
 from actors.net.messages import Ack, Ping, Pong, Refusal, Resume, Settled, Want
-from actors.net.network import NetworkCfg
 from actors.net.wire import encode
 from actors.runtime.codec import encode as encode_message
-from actors.testing.faults import Cut, Fault
-from actors.testing.hosts import key_of
+from actors.testing.faults import Fault
 from actors.testing.scenarios.cast import Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Liar
@@ -152,7 +146,7 @@ async def _lie(sim: Simulation, liar: Liar, to: EngineID, traffic: Traffic, late
         await liar.line.send(encode(Ping(77)))
         await _until_pong(liar, lie)
     liar.line.abort()
-    value = await sim.ask("b", to, Question(traffic.take()), expiry=1.0)
+    value = await sim.ask("b", to, Question(traffic.take()), expiry=10.0)
     assert isinstance(value, int), f"b is answered {value!r} because of the liar"
 
 

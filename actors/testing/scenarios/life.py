@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from random import Random
 
 import trio
 
-from actors.errors import Expired, Lost
+from actors.errors import Expired
 from actors.net.adverts import NodeAdvert
 from actors.net.backoff import BackoffCfg
 from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
 from actors.testing.faults import Crash, Cut, Fault, HoldDials, IgnoreDials, Refuse, Slow
-from actors.testing.history import Settled
 from actors.testing.hosts import key_of
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
@@ -124,7 +122,7 @@ async def addresses(sim: Simulation) -> None:
             if rng.random() < 0.3:
                 await trio.sleep(expiry * rng.random())
     for outcome in outcomes:
-        assert outcome is None or isinstance(outcome, Expired) and not outcome.maybe_sent, f"{outcome!r}"
+        assert outcome is None or (isinstance(outcome, Expired) and not outcome.maybe_sent), f"{outcome!r}"
     _three_a_second(dials)
     reached = None in outcomes
     if not blocked:

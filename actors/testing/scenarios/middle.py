@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from random import Random
 
 import trio
+import trio.lowlevel
 from msgspec import structs
 
 from actors.identity import Incarnation
@@ -48,7 +49,7 @@ class Middle:
         await sim.start("a", "b", setup=cast(sim), know=False)
         sim["a"].learn(NodeAdvert.sign(key_of("b"), [("memory://middle", 1)], version=1, created=0))
         sim.start_soon(self.front.serve)
-        await trio.sleep(0)
+        await trio.lowlevel.checkpoint()
 
     async def _answer(self, line: Line) -> None:
         await relay(self.sim, "middle", line, "b", self.change(self.front.count))

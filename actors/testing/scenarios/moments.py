@@ -97,6 +97,13 @@ _AFTER_IT = (Crash, HangUp)
 """Faults that come in the same instant as the frame, but behind it: it has left."""
 
 
+def draw_strokes(
+    rng: Random, count: int, fault: Callable[[], Fault], *matches: Match, nth: int, latency: float
+) -> list[Stroke]:
+    """So many faults, each at one of the first `nth` frames that match one of these, or soon after."""
+    return [Stroke(fault(), rng.choice(matches), rng.randint(1, nth), draw_later(rng, latency)) for _ in range(count)]
+
+
 class Moments:
     """Follows the frames of a simulation's network, and strikes. At the end of the block nothing strikes any more."""
 

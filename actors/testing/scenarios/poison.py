@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from random import Random
 from typing import ClassVar
 
 import trio
@@ -15,7 +14,7 @@ from actors.net.wire import MESSAGES, decode
 from actors.testing.faults import Cut, Fault
 from actors.testing.history import Settled
 from actors.testing.proofs import NUMBERS
-from actors.testing.scenarios.cast import Item, Traffic, cast
+from actors.testing.scenarios.cast import Item, Traffic
 from actors.testing.scenarios.middle import Middle, unchanged
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Change

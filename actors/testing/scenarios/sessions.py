@@ -1,6 +1,8 @@
-"""Breaks at every moment of a message's way: acknowledgements, refusals, expiries, and an old connection beside a new one."""
+"""Breaks at every moment of a message's way: acknowledgements, refusals, expiries; an old connection beside a new."""
 
 from __future__ import annotations
+
+from functools import partial
 
 import trio
 
@@ -16,7 +18,7 @@ from actors.testing.scenarios.moments import (
     Stroke,
     acknowledges,
     crosses,
-    draw_later,
+    draw_strokes,
     on_connection,
     sets_out,
 )
@@ -67,12 +69,8 @@ async def _acks_lost(sim: Simulation, *, both: bool, hidden: bool = False) -> li
         setup = cast(sim, slow=0.01)
         await (start_hidden(sim, one, other, setup) if hidden else sim.start(one, other, setup=setup))
         await sim.link(one, other, both=both)
-        moments.strike(
-            *(
-                Stroke(draw_break(rng, one, other), acknowledges(other, one), rng.randint(1, 4), draw_later(rng, latency))
-                for _ in range(rng.randint(1, 4))
-            )
-        )
+        fault = partial(draw_break, rng, one, other)
+        moments.strike(*draw_strokes(rng, rng.randint(1, 4), fault, acknowledges(other, one), nth=4, latency=latency))
         traffic = Traffic(sim, targets=("sink", "sink", "slow"))
         await talk(sim, traffic, ways, moments, rounds=rng.randint(2, 6), gap=rng.choice((0.001, 0.1)))
     await sim.settle()
@@ -91,8 +89,9 @@ async def ephemeral_lives(sim: Simulation) -> None:
             await sim.link(other, one)
         traffic = Traffic(sim)
         for _ in range(rng.randint(2, 5)):
-            match = rng.choice((acknowledges(other, one), sets_out(one, other, Messages), crosses(one, other)))
-            moments.strike(Stroke(draw_break(rng, one, other), match, rng.randint(1, 3), draw_later(rng, latency)))
+            fault = partial(draw_break, rng, one, other)
+            words = acknowledges(other, one), sets_out(one, other, Messages), crosses(one, other)
+            moments.strike(*draw_strokes(rng, 1, fault, *words, nth=3, latency=latency))
             await talk(sim, traffic, [(one, other)], moments, rounds=rng.randint(1, 2), gap=0.01)
             await trio.sleep(rng.choice((0.0, 0.001, 0.3)))
     await sim.settle()
@@ -117,12 +116,8 @@ async def refusal_lost(sim: Simulation) -> None:
     with Moments(sim) as moments:
         await sim.start(one, other, setup=cast(sim))
         await sim.link(one, other, both=rng.random() < 0.3)
-        moments.strike(
-            *(
-                Stroke(draw_break(rng, one, other), rng.choice((told, told, heard)), later=draw_later(rng, latency))
-                for _ in range(rng.randint(1, 4))
-            )
-        )
+        fault = partial(draw_break, rng, one, other)
+        moments.strike(*draw_strokes(rng, rng.randint(1, 4), fault, told, told, heard, nth=1, latency=latency))
         for n in range(rng.randint(2, 20)):
             sim.start_soon(_send, sim, one, other, rng.choice(("nobody", "sink")), n, outcomes)
             await trio.sleep(rng.choice((0.0, 0.0, 0.001, 0.1)))
@@ -164,7 +159,7 @@ async def expiry_in_the_queue(sim: Simulation) -> None:
         await sim.start(one, other, setup=cast(sim))
         await sim.inflict(Refuse(other, rng.uniform(0.1, 3.0)))
         await sim.link(one, other, wait=False)
-        moments.strike(Stroke(Cut(one, other), crosses(one, other), rng.randint(1, 15), draw_later(rng, latency)))
+        moments.strike(*draw_strokes(rng, 1, lambda: Cut(one, other), crosses(one, other), nth=15, latency=latency))
         traffic = Traffic(sim, expiries=(LONG, LONG, 0.001, 0.05, 1.0))
         await talk(sim, traffic, [(one, other)], moments, rounds=rng.randint(3, 8), gap=0.1)
     await sim.settle()
@@ -183,9 +178,10 @@ async def expiry_in_flight(sim: Simulation) -> None:
         await sim.link(one, other)
         traffic = Traffic(sim, expiries=(0.02, 0.1, 0.1, 0.4, LONG))
         for _ in range(rng.randint(1, 12)):
-            match = rng.choice((sets_out(one, other, Messages), sets_out(one, other, Messages), acknowledges(other, one)))
-            fault = rng.choice((Cut(one, other), HangUp(one, other), HangUp(other, one), Cut(one, other, other)))
-            moments.strike(Stroke(fault, match, rng.randint(1, 2), draw_later(rng, latency)))
+            faults = Cut(one, other), HangUp(one, other), HangUp(other, one), Cut(one, other, other)
+            written = sets_out(one, other, Messages)
+            fault, words = partial(rng.choice, faults), (written, written, acknowledges(other, one))
+            moments.strike(*draw_strokes(rng, 1, fault, *words, nth=2, latency=latency))
             await traffic.one(one, other)
             await trio.sleep(rng.choice((0.0, 0.15, 0.6)))
     await sim.settle()
@@ -215,8 +211,8 @@ async def old_connection_delivers(sim: Simulation) -> None:
         await sim.link(one, other)
         moments.strike(Stroke(HangUp(one, other), sets_out(one, other, Messages), rng.randint(5, 14)))
         if rng.random() < 0.4:
-            fault = rng.choice((CutOne(1), CutOne(2), CutOne(2, other), CutOne(2, one)))
-            moments.strike(Stroke(fault, on_connection(2), rng.randint(1, 12), draw_later(rng, latency)))
+            fault = partial(rng.choice, (CutOne(1), CutOne(2), CutOne(2, other), CutOne(2, one)))
+            moments.strike(*draw_strokes(rng, 1, fault, on_connection(2), nth=12, latency=latency))
         for _ in range(rng.randint(15, 30)):
             for sender, receiver in ways:
                 to = sim.to(receiver, rng.choice(("sink", "slow")))
@@ -231,7 +227,7 @@ async def old_connection_delivers(sim: Simulation) -> None:
 
 @scenario("C3 C4 C5 C9 S5 S6 S10")
 async def connections_of_unequal_pace(sim: Simulation) -> None:
-    """Each connection has a latency of its own, so that words on one overtake those on another; any of them may break."""
+    """Each connection has a latency of its own: words on one overtake those on another; any of them may break."""
     rng, (one, other) = sim.rng, pair(sim)
     sim.cfg = draw_cfg(rng, 10.0, 30.0)
     draw_chances(sim, "acceptor.pause", "dialer.pause", "link.ack_at_once")
@@ -240,16 +236,11 @@ async def connections_of_unequal_pace(sim: Simulation) -> None:
     with Moments(sim) as moments:
         await sim.start(one, other, setup=cast(sim, slow=0.01))
         await sim.link(one, other, both=True, wait=rng.random() < 0.5)
-        words = crosses(one, other, Messages, Ack, Resume)
-        breaks = (HangUp(one, other), HangUp(other, one), Cut(one, other), Cut(one, other, one), Cut(one, other, other))
-        moments.strike(
-            *(
-                Stroke(rng.choice(breaks), words, rng.randint(1, 8), draw_later(rng, max(latencies)))
-                for _ in range(rng.randint(0, 3))
-            )
-        )
+        words, fault = crosses(one, other, Messages, Ack, Resume), partial(draw_break, rng, one, other)
+        moments.strike(*draw_strokes(rng, rng.randint(0, 3), fault, words, nth=8, latency=max(latencies)))
         number = rng.randint(1, 4)
-        moments.strike(Stroke(CutOne(number), on_connection(number), rng.randint(1, 20), draw_later(rng, min(latencies))))
+        cut = partial(CutOne, number)
+        moments.strike(*draw_strokes(rng, 1, cut, on_connection(number), nth=20, latency=min(latencies)))
         traffic = Traffic(sim, targets=("sink", "sink", "slow"))
         ways, rounds = [(one, other), (other, one)], rng.randint(3, 8)
         await talk(sim, traffic, ways, moments, rounds=rounds, gap=rng.choice((0.005, 0.1)))

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import partial
 from random import Random
 
 import trio
-from msgspec.structs import replace
 
 from actors.net.backoff import BackoffCfg
 from actors.net.liveness import LivenessCfg
@@ -19,7 +17,6 @@ from actors.testing.history import Accepted, LinkDown, Phase, Settled, Withdrawn
 from actors.testing.scenarios.cast import Traffic
 from actors.testing.scenarios.moments import Moments
 from actors.testing.simulation import Simulation
-from actors.testing.troubles import Over
 from transports.memory_connection import Connection
 
 LATENCIES = (0.0, 0.001, 0.001, 0.02, 0.1)
@@ -54,27 +51,22 @@ async def weather(sim: Simulation, *latencies: float, parts: tuple[int, ...] = (
 def uneven(sim: Simulation, *latencies: float) -> None:
     """From now on each connection has a latency of its own, one of these."""
     rng, network = sim.stream("uneven"), sim.network
-
-    def made(connection: Connection) -> None:
-        slow = partial(replace, latency=rng.choice(latencies))
-        network._begin(f"the pace of connection {connection.number}", Over((connection,)), slow)
-
-    network.on_connect.append(made)
+    network.on_connect.append(lambda connection: network.slow_over(connection, latency=rng.choice(latencies)))
 
 
 def slow_first(sim: Simulation, latency: float) -> None:
     """The first connection has this latency, whatever those have that follow."""
+    network = sim.network
 
     def made(connection: Connection) -> None:
         if connection.number == 1:
-            slow = partial(replace, latency=latency, jitter=0.0)
-            sim.network._begin("the pace of the first connection", Over((connection,)), slow)
+            network.slow_over(connection, latency=latency, jitter=0.0)
 
-    sim.network.on_connect.append(made)
+    network.on_connect.append(made)
 
 
 def draw_cfg(rng: Random, *caps: float) -> NetworkCfg:
-    """Heartbeats and backoff of different pace. An attempt takes no longer than the cap: it leaves time for a handshake."""
+    """Heartbeats and backoff of different pace. An attempt takes no longer than the cap, which a handshake fits in."""
     return NetworkCfg(
         backoff=BackoffCfg(cap=rng.choice(caps or (2.0, 30.0))),
         liveness=rng.choice((LivenessCfg(), LivenessCfg(ping_after=0.5, dead_after=2.0))),
@@ -127,12 +119,13 @@ def entry(sim: Simulation, name: str, peer: str) -> Entry | None:
 
 
 def outcomes(sim: Simulation, *senders: str) -> Counter[str]:
-    """How many messages, of these nodes or of all, ended how: `delivered`, `lost connection_lost`, `refused no_engine` …
+    """How many messages, of these nodes or of all, ended how: `delivered`, `lost connection_lost` …
 
     Without answers, for whoever asked may be gone, and without what was given up: these end as they may.
     """
-    counted = {record.message for record in sim.history if isinstance(record, Accepted) and record.kind in ("tell", "ask")}
-    counted -= {record.message for record in sim.history if isinstance(record, Withdrawn)}
+    accepted = [record for record in sim.history if isinstance(record, Accepted) and record.kind in ("tell", "ask")]
+    given_up = {record.message for record in sim.history if isinstance(record, Withdrawn)}
+    counted = {record.message for record in accepted} - given_up
     ends = [record for record in sim.history if isinstance(record, Settled) and record.message in counted]
     return Counter(f"{end.outcome} {end.reason}".rstrip() for end in ends if not senders or end.node in senders)
 
