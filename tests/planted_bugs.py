@@ -1,6 +1,6 @@
 """Bugs as somebody might write them, one line each: the search of the simulator has to find every one of them.
 
-The first part undoes mends of this repository's history; the second breaks rules of PROTOCOL.md. `planting` plants them.
+The first part undoes mends of this repository's history, the second breaks rules of PROTOCOL.md.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from planting import Bug
 
 _CONNECTION = "actors.net.transport_connection"
 _CONTEST = "actors.net.contest"
-_CREDIT = "actors.net.credit"
-_DELIVERY = "actors.net.delivery"
 _HANDSHAKE = "actors.net.handshake"
 _LIFE = "actors.net.life"
 _LINK = "actors.net.link"
@@ -45,7 +43,7 @@ MENDED = (
         module=_SESSION,
         right="        self._say_again()\n",
         wrong="        pass\n",
-        undoes="what was said of credit and refusals on a connection that ended is said again on the other (S11, K1, S7)",
+        undoes="what was said of credit on a connection that ended is said again on the other (S11, K1)",
         fix=True,
         breaks=("P3",),
         needs="a limit on its way over a connection that ends when the Resume of the next one was written before it",
@@ -91,7 +89,7 @@ MENDED = (
         wrong="or run.size > FRAME_BYTES:",
         undoes="an answer whose time is over is not written; its lifetime would be less than nothing (S15, Q2)",
         fix=True,
-        breaks=("P7",),
+        breaks=("P6",),
         needs="an ask that is handled when its time is over, because no word of that arrived",
         found_by="answer-to-an-earlier-run",
     ),
@@ -129,6 +127,17 @@ MENDED = (
         found_by="own-words-lost",
     ),
     Bug(
+        name="own-word-goes-to-a-dead-link",
+        module=_PROXY,
+        right="                    for link in self.session.links:",
+        wrong="                    for link in (msg.link,):",
+        undoes="an advert that was signed anew goes out on every connection: the one it was asked on may be gone (A3)",
+        fix=True,
+        breaks=("P6",),
+        needs="a node that has lost its newest advert and hears of it on a connection that another one replaces",
+        found_by="own-words-lost",
+    ),
+    Bug(
         name="new-addresses-wait-for-the-old",
         module=_PROXY,
         right="    Action.WIDEN: NodeProxy._widen,\n",
@@ -138,28 +147,6 @@ MENDED = (
         breaks=("P6",),
         needs="a peer that moves while a dial to where it was hangs",
         found_by="moves",
-    ),
-    Bug(
-        name="permanent-without-a-holder",
-        module=_NETWORK,
-        right="        self.life = Life()\n",
-        wrong="        self.life = Life(permanent=bool(record.holders))\n",
-        undoes="a proxy is permanent for as long as somebody holds it, from its first step on (L5)",
-        fix=True,
-        breaks=("P3", "P4"),
-        needs="a holder that comes and goes before the proxy which was made for it has begun",
-        found_by="permanence",
-    ),
-    Bug(
-        name="router-falls-with-the-node",
-        module=_ROUTER,
-        right="        except (PeersFull, Refused):\n",
-        wrong="        except PeersFull:\n",
-        undoes="the Router survives somebody who takes hold of a link while the node stops (L3)",
-        fix=True,
-        breaks=("P7",),
-        needs="a node that drains and is told to hold a link to a peer that it has no proxy for",
-        found_by="stops",
     ),
 )
 
@@ -180,7 +167,7 @@ INVENTED = (
         name="expired-message-takes-a-number",
         module=_TRANSMIT,
         right="        self._settle(run, Expired(maybe_sent=False))\n        self._unblock(run.lane.target)\n",
-        wrong="        self._settle(run, Expired(maybe_sent=False)); self._next += run.count\n"
+        wrong="        self._next += run.count; self._settle(run, Expired(maybe_sent=False))\n"
         "        self._unblock(run.lane.target)\n",
         undoes="a message has no number before it is written (S3)",
         breaks=("P3",),
@@ -220,8 +207,8 @@ INVENTED = (
     Bug(
         name="new-run-is-owed-the-old-credit",
         module=_TRANSMIT,
-        right="target.limit_count = target.limit_size = target.used_count = target.used_size = target.unacknowledged = 0",
-        wrong="target.limit_count = target.limit_size = target.unacknowledged = 0",
+        right="= target.used_count = target.used_size = target.unacknowledged = 0",
+        wrong="= target.unacknowledged = 0",
         undoes="credit is counted from 0 in each session (S9, K1)",
         breaks=("P3",),
         needs="a peer that restarts, with messages waiting for an engine that had more before",
@@ -236,16 +223,6 @@ INVENTED = (
         breaks=("P3",),
         needs="an engine that makes room while there is no connection to say so",
         found_by="room-made-during-a-break",
-    ),
-    Bug(
-        name="new-life-gets-the-full-allowance",
-        module=_CREDIT,
-        right="        self.limit = max(0, FIRST[0] - self.held)\n",
-        wrong="        self.limit = FIRST[0]\n",
-        undoes="a new epoch is given less while messages of the last one lie in the mailbox (K2, K3)",
-        breaks=("P5",),
-        needs="an ephemeral sender that begins anew, again and again, while the engine reads nothing",
-        found_by="mailbox-full-of-the-past",
     ),
     Bug(
         name="room-is-given-back-twice",
@@ -268,16 +245,6 @@ INVENTED = (
         found_by="half-open-at-rest",
     ),
     Bug(
-        name="unproven-winner-closes-the-other",
-        module=_CONTEST,
-        right="    best = current(resumed)\n    return",
-        wrong="    best = current(proven)\n    return",
-        undoes="an end is closed only when the better one is resumed here (C5)",
-        breaks=("P6",),
-        needs="two connections at once, of which the better one dies between its proof and its Resume",
-        found_by="winner-never-proven",
-    ),
-    Bug(
         name="duplicate-ends-the-proxy",
         module=_LIFE,
         right="    Event.END_LOST: (\n        Rule(Condition.PROVEN),\n",
@@ -288,14 +255,14 @@ INVENTED = (
         found_by="ephemeral-lives",
     ),
     Bug(
-        name="settles-before-it-leaves",
-        module=_LIFE,
-        right="_LOST = (Action.LEAVE, Action.SETTLE_LOST, Action.END)",
-        wrong="_LOST = (Action.SETTLE_LOST, Action.END)",
-        undoes="a proxy leaves the Router's table before it settles anything (C10, L2)",
+        name="kept-handle-is-believed",
+        module=_OUTBOX,
+        right="        self.closed = True\n",
+        wrong="        self.closed = False\n",
+        undoes="whoever keeps a handle to a proxy finds out that it has left the Router's table (L2)",
         breaks=("P1",),
-        needs="a message that is handed over in the step after the one in which its proxy has ended",
-        found_by="permanence",
+        needs="a sender that has sent before, and does so again when the proxy has ended",
+        found_by="ephemeral-lives",
     ),
     Bug(
         name="one-holder-of-two",
@@ -348,24 +315,44 @@ INVENTED = (
         found_by="late-proof",
     ),
     Bug(
-        name="newcomer-goes",
+        name="full-means-refused",
         module=_SLOTS,
-        right="next(name for name, its in self._sources.items() if its == source)",
-        wrong="next(name for name, its in reversed(self._sources.items()) if its == source)",
-        undoes="when the slots before the proof are full, the oldest goes and the newcomer stays (H9)",
+        right="            return self._evict(max(self._held, key=self._held.__getitem__))\n",
+        wrong="            return self._evict(source)\n",
+        undoes="when the slots before the proof are full, the newcomer stays and the busiest source makes room (H9)",
         breaks=("P6",),
-        needs="more silent strangers than there are slots, from the source that an honest peer comes from",
+        needs="more silent strangers than there are slots, and an honest peer that comes in",
         found_by="silent-sockets",
     ),
     Bug(
         name="proof-is-not-verified",
         module=_HANDSHAKE,
-        right="        if not request.src.verify(proof.signature, self._transcript.dialing(proof.epoch, proof.permanent)):\n",
-        wrong="        if False:\n",
+        right="if not request.src.verify(proof.signature, self._transcript.dialing(proof.epoch, proof.permanent)):",
+        wrong="if False:",
         undoes="the acceptor verifies the dialer's proof (H3)",
         breaks=("P8",),
         needs="a stranger that comes in under a node's name, without its key",
         found_by="wrong-keys",
+    ),
+    Bug(
+        name="failed-handshake-stays-open",
+        module=_CONNECTION,
+        right="        if self.stream is None:\n            return\n",
+        wrong="        if self.handoff.link is None:\n            return\n",
+        undoes="a connection is closed when its engine ends, however far it came (P9)",
+        breaks=("P9",),
+        needs="a handshake that is never answered",
+        found_by="own-dial-never-answered",
+    ),
+    Bug(
+        name="queue-is-handed-on-backwards",
+        module=_OUTBOX,
+        right="        for run in self.transmit.take_queue():\n",
+        wrong="        for run in reversed(self.transmit.take_queue()):\n",
+        undoes="what waits behind a promise of silence goes to the next proxy in its order (D4)",
+        breaks=("P2",),
+        needs="messages of one lane that are queued one by one while an idle link is being closed",
+        found_by="idle-close",
     ),
 )
 

@@ -83,25 +83,26 @@ class Reach:
             self.marks["late acknowledgements"] += sum(entry.outbox.transmit.late for entry in network.table)
 
 
-def reached(name: str, wanted: Iterable[str], *, least: int, most: int) -> list[str]:
+def reached(name: str, wanted: Iterable[str], *, least: int, most: int, kind: type[Reach] = Reach) -> list[str]:
     """Run a scenario from one seed after the other, `least` at least, until it came upon all that is wanted.
 
-    What it did not come upon within `most` seeds. Each run must go through.
+    What it did not come upon within `most` seeds. Each run must go through. `kind`: who looks on.
     """
     missing = list(wanted)
     for seed in range(most):
         if seed >= least and not missing:
             break
-        marks = _run(name, seed)
+        marks = marks_of(name, seed, kind)
         missing = [what for what in missing if not marks[what]]
     return missing
 
 
-def _run(name: str, seed: int) -> Counter[str]:
+def marks_of(name: str, seed: int, kind: type[Reach] = Reach) -> Counter[str]:
+    """What it comes upon from this seed."""
     reaches: list[Reach] = []
 
     async def watched(sim: Simulation) -> None:
-        reach = Reach(sim)
+        reach = kind(sim)
         reaches.append(reach)
         await SCENARIOS[name].body(sim)
         reach.end()

@@ -139,6 +139,7 @@ class Link:
     def close(self, reason: str) -> None:
         """Say Bye, then end."""
         if self.reason is None:
+            self.acknowledge()  # its sender would have to give up as perhaps sent what was taken
             self.write(encode(Bye("".join(filter(str.isprintable, reason))[:200])))
             self.end(reason)
 

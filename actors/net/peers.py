@@ -200,9 +200,8 @@ class Peers(Generic[R]):
         """
         record = self._records.get(node)
         if record is None:
-            if len(self._records) >= self._most:
-                if not self.evict():
-                    raise PeersFull(f"{len(self._records)} peers, of which none may be forgotten")
+            if len(self._records) >= self._most and not self.evict():
+                raise PeersFull(f"{len(self._records)} peers, of which none may be forgotten")
             record = self._records[node] = PeerRecord(node, dials=self._dials)
         self._records.move_to_end(node)
         return record

@@ -34,7 +34,6 @@ from transports.base import Stream, Transport, receive_frame, send_all
 from transports.errors import ConnectionLost, FrameError, TransportError
 from transports.frames import FrameBuffer
 
-
 _TURNED_AWAY = 1.0
 """Seconds after which whoever was turned away for no reason of its own may come again."""
 

@@ -15,7 +15,11 @@ from actors.testing.scenarios import (
     life,
     liveness,
     middle,
+    poison,
+    raising,
+    rings,
     sessions,
+    weather,
 )
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
 
@@ -34,6 +38,10 @@ __all__ = [
     "life",
     "liveness",
     "middle",
+    "poison",
+    "raising",
+    "rings",
     "scenario",
     "sessions",
+    "weather",
 ]

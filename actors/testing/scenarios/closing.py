@@ -7,11 +7,13 @@ from random import Random
 import trio
 
 from actors.net.liveness import LivenessCfg
+from actors.net.messages import Bye, Idle, IdleOk
 from actors.net.network import NetworkCfg
 from actors.testing.faults import Cut, Fault
 from actors.testing.history import Settled
 from actors.testing.scenarios.cast import LONG, Question, Traffic, cast
 from actors.testing.scenarios.mishaps import OneWay
+from actors.testing.scenarios.moments import Crossing, FrameTap, Moments, Stroke, crosses, draw_later
 from actors.testing.scenarios.registry import scenario
 from actors.testing.simulation import Simulation
 
@@ -30,7 +32,9 @@ class _Idle:
         self.idle = rng.choice((0.3, 1.0, 2.0))
         self.latency = rng.choice((0.001, 0.01, 0.1))
         self.traffic = Traffic(sim, expiries=(LONG, LONG, 3 * self.latency))
-        self.broken = False
+        self.words = 0
+        """So many times more somebody says something when a link is about to be closed."""
+        FrameTap(sim).on_frame.append(self._see)
 
     async def start(self) -> None:
         """Usually both ask to close, at times only one does and the other answers."""
@@ -48,17 +52,23 @@ class _Idle:
         if self.sim.rng.random() < 0.5:
             await self.traffic.one(other, one)
 
-    async def disturb(self) -> None:
-        """Something is sent, at either end or both, about when the link is closed."""
+    def _see(self, crossing: Crossing) -> None:
+        if self.words and isinstance(crossing.frame, Idle | IdleOk | Bye) and self.sim.rng.random() < 0.7:
+            self.words -= 1
+            self.sim.start_soon(self._say, draw_later(self.sim.rng, self.latency))
+
+    async def _say(self, later: float) -> None:
+        """Something is sent, at either end or both, at some moment of a close."""
         rng = self.sim.rng
-        await trio.sleep(max(0.0, self.idle + self.latency * rng.uniform(-2, 6)))
-        for one, other in rng.sample(((0, 1), (1, 0)), rng.randint(0, 2)):
+        await trio.sleep(later)
+        for one, other in rng.sample(((0, 1), (1, 0)), rng.randint(1, 2)):
             await self.traffic.one(self.names[one], self.names[other])
             if rng.random() < 0.5:
                 await trio.sleep(self.latency * rng.random())
 
     async def rest(self) -> None:
         """Until both proxies have ended: a link is closed at last, whatever came in between."""
+        self.words = 0
         within = 3 * _PATIENT + 20 * self.latency + _ALIVE.dead_after + _ALIVE.ping_after
         await self.sim.until(self._closed, "the idle link to be closed by both ends", within=within)
 
@@ -79,11 +89,10 @@ async def idle_close(sim: Simulation) -> None:
     """An idle link is closed while either end sends at any moment of it: nothing is lost."""
     link = _Idle(sim)
     await link.start()
-    for _ in range(4):
+    for _ in range(3):
+        link.words = sim.rng.randint(0, 3)
         await link.open()
-        await link.disturb()
-        if sim.rng.random() < 0.5:
-            await link.disturb()
+        await trio.sleep(link.idle + link.latency * sim.rng.uniform(0, 12))
     await link.rest()
     await link.answers()
     lost = [record for record in sim.history if isinstance(record, Settled) and record.outcome == "lost"]
@@ -93,14 +102,16 @@ async def idle_close(sim: Simulation) -> None:
 @scenario("D1 D2 D3 D4 C8 P4")
 async def idle_close_broken(sim: Simulation) -> None:
     """The connection breaks at any moment of an idle close, at one end or both, or carries one way only."""
-    link = _Idle(sim)
-    await link.start()
-    for _ in range(3):
-        await link.open()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(link.disturb)
-            await trio.sleep(max(0.0, link.idle + link.latency * sim.rng.uniform(-2, 8)))
-            await sim.inflict(_break(sim.rng, *sim.rng.sample(link.names, 2)))
+    rng, link = sim.rng, _Idle(sim)
+    with Moments(sim) as moments:
+        await link.start()
+        for _ in range(3):
+            link.words = rng.choice((0, 1, 2))
+            await link.open()
+            one, other = rng.sample(link.names, 2)
+            during = crosses(one, other, Idle, IdleOk, Bye)
+            moments.strike(Stroke(_break(rng, one, other), during, rng.randint(1, 3), draw_later(rng, link.latency)))
+            await trio.sleep(link.idle + link.latency * rng.uniform(0, 12))
     await sim.heal()
     await link.rest()
     await link.answers()

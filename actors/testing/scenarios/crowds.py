@@ -1,4 +1,4 @@
-"""More peers than a node can remember, and all peers of a node at once (RELIABILITY 6 and 16; PROTOCOL H7, H8, S2)."""
+"""More peers than a node can remember, and all peers of a node at once (PROTOCOL H7, H8, S2)."""
 
 from __future__ import annotations
 

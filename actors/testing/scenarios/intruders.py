@@ -79,9 +79,9 @@ def _request(sim: Simulation, node: str) -> bytes:
 
 @scenario("H9 P7")
 async def silent_sockets(sim: Simulation) -> None:
-    """More strangers than there are slots, of one source or of many, stay silent; an honest peer comes in all the same."""
+    """More strangers than there are slots, of one source or many, stay silent; an honest peer comes in all the same."""
     rng = sim.rng
-    slots = rng.choice((16, 16, 32, 64, 256))
+    slots = rng.choice((16, 16, 16, 32, 32, 64, 64, 256))
     per_source = rng.choice((2, 4, 16))
     latency = rng.choice((0.001, 0.01))
     count = min(300, round(slots * rng.uniform(1.2, 2.5)))
@@ -202,7 +202,7 @@ async def _stand_in(sim: Simulation, front: Front, seconds: float) -> None:
 
 @scenario("H5 H7 P6 P8")
 async def hints(sim: Simulation) -> None:
-    """Somebody answers in a node's place, without its key or in its earlier life; when the node is back, so is its link."""
+    """Somebody answers in a node's place, without its key or in its earlier life; the node comes back, and its link."""
     rng = sim.rng
     cap = rng.choice((2.0, 10.0, 30.0))
     sim.cfg = NetworkCfg(backoff=BackoffCfg(cap=cap), handshake_timeout=rng.choice((1.0, 5.0)))
@@ -238,7 +238,7 @@ def _word(rng: Random, seconds: float) -> Fault:
 
 @scenario("H3 H5 H6 P8")
 async def wrong_keys(sim: Simulation) -> None:
-    """A node's address leads to another node, to oneself, or to nobody with its key; strangers come in under its name."""
+    """A node's address leads to another node, to oneself, or to a stranger; and strangers come in under its name."""
     rng = sim.rng
     sim.cfg = NetworkCfg(backoff=BackoffCfg(cap=2.0), handshake_timeout=1.0)
     await sim.start("a", "c", setup=cast(sim), know=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import permutations
 from random import Random
 
 import trio
@@ -10,10 +11,13 @@ from actors.errors import Expired
 from actors.net.adverts import NodeAdvert
 from actors.net.backoff import BackoffCfg
 from actors.net.liveness import LivenessCfg
+from actors.net.messages import Bye, Idle, IdleOk
 from actors.net.network import NetworkCfg
 from actors.testing.faults import Crash, Cut, Fault, HoldDials, IgnoreDials, Refuse, Slow
+from actors.testing.history import Settled
 from actors.testing.hosts import key_of
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
+from actors.testing.scenarios.moments import Crossing, FrameTap, draw_later
 from actors.testing.scenarios.registry import scenario
 from actors.testing.simulation import Simulation
 
@@ -28,66 +32,101 @@ def _time(rng: Random, least: float, most: float) -> float:
 # -- permanence -------------------------------------------------------------------------------------------
 
 
+class _Holders:
+    """Who holds the link between two nodes for permanent, at either end."""
+
+    def __init__(self, sim: Simulation, names: list[str], latency: float) -> None:
+        self.sim = sim
+        self.names = names
+        self.latency = latency
+        self.held: dict[str, set[str]] = {name: set() for name in names}
+        self.whims = 0
+        """So many times more somebody changes its mind when a link is about to be closed."""
+        FrameTap(sim).on_frame.append(self._see)
+
+    def toggle(self, here: str) -> None:
+        """Somebody at this node takes hold, or lets go."""
+        (there,) = (name for name in self.names if name != here)
+        holder = self.sim.rng.choice(("console", "engine"))
+        self.sim[here].set_permanence(key_of(there).id, holder not in self.held[here], holder=holder)
+        self.held[here] ^= {holder}
+
+    def _see(self, crossing: Crossing) -> None:
+        if self.whims and isinstance(crossing.frame, Idle | IdleOk | Bye):
+            self.whims -= 1
+            self.sim.start_soon(self._toggle, draw_later(self.sim.rng, self.latency))
+
+    async def _toggle(self, later: float) -> None:
+        await trio.sleep(later)
+        self.toggle(self.sim.rng.choice(self.names))
+
+    def let_go(self) -> None:
+        """All of them; `Simulation.hold` takes their place, or nobody."""
+        self.whims = 0
+        for here, there in permutations(self.names):
+            if self.sim.rng.random() < 0.5:
+                self.sim.hold(here, there)
+            for holder in sorted(self.held[here]):
+                self.sim[here].set_permanence(key_of(there).id, False, holder=holder)
+
+
 @scenario("L1 L2 L3 L4 L5 D3")
 async def permanence(sim: Simulation) -> None:
     """Holders come and go in each phase of a link, and in the moment in which its proxy leaves the table."""
     rng = sim.rng
-    one, other = rng.sample(["a", "b"], 2)
+    names = rng.sample(["a", "b"], 2)
     latency = rng.choice((0.001, 0.02))
     idle = rng.choice((0.2, 0.5, 300.0))
     sim.cfg = NetworkCfg(idle_after=idle, backoff=BackoffCfg(cap=2.0), liveness=_ALIVE, handshake_timeout=2.0)
     sim.network.lay(latency=latency)
-    await sim.start(one, other, setup=cast(sim))
+    await sim.start(*names, setup=cast(sim))
     traffic = Traffic(sim, expiries=(LONG, 5.0, 0.3))
-    held: dict[str, set[str]] = {one: set(), other: set()}
-    for _ in range(rng.randint(10, 40)):
-        here, there = rng.sample((one, other), 2)
-        await _step(sim, traffic, held[here], here, there)
+    holders = _Holders(sim, names, latency)
+    for _ in range(rng.randint(8, 25)):
+        holders.whims = rng.choice((0, 2, 4))
+        await _step(sim, traffic, holders, *rng.sample(names, 2))
         pause = idle + latency * rng.uniform(-2, 6) if rng.random() < 0.3 else _time(rng, latency / 10, 1.0)
         await trio.sleep(min(pause, 2.0))
     await sim.heal()
-    for name, peer in ((one, other), (other, one)):
-        if rng.random() < 0.5:
-            sim.hold(name, peer)
-        for holder in sorted(held[name]):
-            sim[name].set_permanence(key_of(peer).id, False, holder=holder)
-    await trio.sleep(0.001)
+    holders.let_go()
+    await trio.sleep(0.2)
     await sim.settle()
-    for name, peer in ((one, other), (other, one)):
-        held_here = sim[name].is_permanent(key_of(peer).id)
-        assert held_here == (peer in sim.hosts[name].permanent), f"{name} holds {peer}: {held_here}"
+    for here, there in permutations(names):
+        held = sim[here].is_permanent(key_of(there).id)
+        assert held == (there in sim.hosts[here].permanent), f"{here} holds {there}: {held}"
 
 
-async def _step(sim: Simulation, traffic: Traffic, held: set[str], here: str, there: str) -> None:
+async def _step(sim: Simulation, traffic: Traffic, holders: _Holders, here: str, there: str) -> None:
     """Somebody takes hold or lets go, says something, or something breaks."""
     rng, node, peer = sim.rng, sim[here], key_of(there).id
     match rng.choice(("hold", "hold", "hold", "hold", "send", "send", "fault", "fault", "dial", "close")):
         case "hold":
-            holder = rng.choice(("console", "engine"))
-            node.set_permanence(peer, holder not in held, holder=holder)
-            held ^= {holder}
+            holders.toggle(here)
         case "send":
             await traffic.one(here, there)
         case "fault":
-            await sim.inflict(_obstacle(rng, here, there))
+            for fault in _obstacle(rng, here, there):
+                await sim.inflict(fault)
+                await trio.sleep(_time(rng, 0.001, 0.5))
+            holders.toggle(here)
         case "dial":
             node.dial_now(peer)
         case _:
             node.close(peer)
 
 
-def _obstacle(rng: Random, here: str, there: str) -> Fault:
+def _obstacle(rng: Random, here: str, there: str) -> list[Fault]:
     """What brings a link into one of its phases, or out of it."""
     seconds = round(_time(rng, 0.01, 2.0), 3)
     faults: list[Fault] = [
         IgnoreDials(there, seconds),
         Refuse(there, seconds),
+        Refuse(there, seconds),
         HoldDials(seconds),
         Slow(here, there, latency=0.2, bandwidth=1e6, seconds=seconds),
-        Cut(here, there),
-        Cut(here, there, here),
     ]
-    return rng.choice(faults)
+    cut = Cut(here, there, rng.choice(("", "", here)))
+    return [*rng.sample(faults, rng.choice((0, 1, 1))), *rng.choice(([cut], [cut], []))]
 
 
 # -- addresses --------------------------------------------------------------------------------------------
@@ -167,24 +206,27 @@ async def stops(sim: Simulation) -> None:
     one, other = rng.sample(["a", "b"], 2)
     latency = rng.choice((0.001, 0.02, 0.1))
     drain = rng.choice((0.5, 2.0, 10.0))
-    idle = rng.choice((0.3, 300.0))
+    phase = rng.choice(_PHASES)
+    idle = 0.3 if phase == "idle" else rng.choice((0.3, 300.0))
     sim.network.lay(latency=latency)
     sim.cfg = NetworkCfg(
         idle_after=idle, drain_timeout=drain, backoff=BackoffCfg(cap=2.0), liveness=_ALIVE, handshake_timeout=2.0
     )
     await sim.start(one, other, setup=cast(sim, slow=0.05))
     traffic = Traffic(sim, expiries=(LONG, 5.0, 0.5), targets=("sink", "sink", "slow"))
-    phase = rng.choice(_PHASES)
-    if rng.random() < 0.6:
+    if phase != "idle" and rng.random() < 0.6:
         await sim.link(one, other, both=rng.random() < 0.3)
     clear = not await _bring(sim, traffic, phase, one, other, idle, latency)
-    quick = phase in ("dialing", "backoff") and not clear and not sim.is_up(one, other)
+    proven = any(proxy.state == "ready" for proxy in sim[one].proxies())
+    quick = phase in ("dialing", "backoff") and not clear and not proven
+    up = sim.is_up(one, other)
+    meanwhile = rng.choice(("peer stops", "peer stops", "peer crashes", "cut", "nothing", "nothing"))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_stop, sim, one, 0.2 if quick else drain + 1.0)
         await trio.sleep(_time(rng, latency / 10, 8 * latency))
         if rng.random() < 0.5:
             await traffic.one(other, one)
-        match rng.choice(("peer stops", "peer stops", "peer crashes", "cut", "nothing", "nothing")):
+        match meanwhile:
             case "peer stops":
                 nursery.start_soon(_stop, sim, other, drain + 1.0)
             case "peer crashes":
@@ -193,6 +235,10 @@ async def stops(sim: Simulation) -> None:
                 await sim.inflict(Cut(one, other, rng.choice(("", one, other))))
             case _:
                 pass
+    if up and drain == 10.0 and meanwhile == "nothing" and phase in ("ready", "idle"):
+        ends = [record for record in sim.history if isinstance(record, Settled) and record.node == one]
+        lost = [record for record in ends if record.outcome == "lost"]
+        assert not lost, f"there was time for all that {one} had to say, and yet: {lost[:3]}"
     await trio.sleep(_time(rng, 0.01, 3.0))
     for name in (one, other):
         await sim.restart(name)
@@ -208,9 +254,9 @@ async def _bring(
     rng, broken = sim.rng, False
     match phase:
         case "dialing":
-            broken = await sim.inflict(IgnoreDials(other, LONG))
+            broken = await sim.inflict(IgnoreDials(other, LONG)) & await sim.inflict(IgnoreDials(one, LONG))
         case "backoff":
-            broken = await sim.inflict(Refuse(other, LONG))
+            broken = await sim.inflict(Refuse(other, LONG)) & await sim.inflict(Refuse(one, LONG))
         case "handshaking":
             broken = await sim.inflict(Slow(one, other, latency=0.5, bandwidth=1e6, seconds=LONG))
         case _:
@@ -218,13 +264,15 @@ async def _bring(
     if phase in ("dialing", "backoff", "handshaking"):
         await sim.inflict(Cut(one, other))
     for sender, receiver in ((one, other), (other, one)):
-        if phase != "idle" or rng.random() < 0.5:
+        if phase != "idle" or sender == one:
             await traffic.one(sender, receiver)
     match phase:
         case "idle":
-            await trio.sleep(max(0.0, idle + latency * rng.uniform(-2, 6)) if idle < 1 else 0.1)
+            await trio.sleep(idle + latency * rng.uniform(4, 14))  # its first word takes the time of a handshake
         case "first word":
             pass
+        case "handshaking":
+            await trio.sleep(1.0 + rng.uniform(0, 2))  # so long takes a dial
         case _:
             await trio.sleep(_time(rng, 0.01, 3.0))
     return broken

@@ -1,4 +1,4 @@
-"""Somebody between two nodes, who passes on what they say, and changes, repeats or withholds it (PROTOCOL H3, S14, H11).
+"""Somebody between two nodes, who passes on what they say, and changes, repeats or withholds it (PROTOCOL H3).
 
 On a plain link nothing tells somebody who only passes things on from a wire: that relay succeeds, and is documented.
 """

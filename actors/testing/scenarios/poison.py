@@ -1,4 +1,4 @@
-"""Frames that a node cannot take, after the proof: one message again and again, frames of later days (PROTOCOL S14, H11)."""
+"""Frames that a node cannot take, after the proof: one message again and again, frames of later days (S14, H11)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines that raise, answer with the wrong thing, or give up: whoever asked is told, and nothing else notices (RELIABILITY 21)."""
+"""Engines that raise, answer with the wrong thing, or give up: whoever asked is told, and nothing else notices."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.stage import nobody_broke_the_protocol, pair
 from actors.testing.simulation import NotRunning, Simulation
 
-HOWS = ("raises", "raises later", "raises a group", "wrong answer", "exits", "stops", "recurses", "bad effect")
+HOWS = ("raises", "raises later", "raises a group", "wrong answer", "stops", "recurses", "bad effect")
 
 
 class Do(Request[int]):
@@ -76,8 +76,6 @@ class Faulty(Engine):
                 raise ExceptionGroup("as told", [Deliberate(str(n)), ValueError(str(n))])
             case "wrong answer":
                 return object()  # type: ignore[return-value]  # which is the point
-            case "exits":
-                raise SystemExit(n)
             case "stops":
                 self.stop()
             case "recurses":
