@@ -37,6 +37,7 @@ MENDED = (
         breaks=("P3",),
         needs="two connections at once, of which the slower one says Resume when the other has acknowledged more",
         found_by="both-dial",
+        seeds=(6, 78, 81),
     ),
     Bug(
         name="last-words-are-said-once",
@@ -48,6 +49,7 @@ MENDED = (
         breaks=("P3",),
         needs="a limit on its way over a connection that ends when the Resume of the next one was written before it",
         found_by="both-dial",
+        seeds=(21, 78, 144),
     ),
     Bug(
         name="less-room-is-not-heard",
@@ -59,6 +61,7 @@ MENDED = (
         breaks=("P3",),
         needs="an ephemeral sender whose earlier lives have filled a mailbox that nobody reads",
         found_by="mailbox-full-of-the-past",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="large-behind-small-never-asks",
@@ -70,6 +73,7 @@ MENDED = (
         breaks=("P3",),
         needs="a message larger than its credit, told right behind a small one",
         found_by="room-asked-for",
+        seeds=(1, 3, 6),
     ),
     Bug(
         name="half-a-frame-is-no-sign-of-life",
@@ -81,6 +85,7 @@ MENDED = (
         breaks=("P3", "P6"),
         needs="a message that takes longer to arrive than a heartbeat may",
         found_by="large-and-slow",
+        seeds=(1, 3, 4),
     ),
     Bug(
         name="late-answer-is-written",
@@ -92,6 +97,7 @@ MENDED = (
         breaks=("P6",),
         needs="an ask that is handled when its time is over, because no word of that arrived",
         found_by="answer-to-an-earlier-run",
+        seeds=(15, 18, 30),
     ),
     Bug(
         name="former-outbox-withdraws",
@@ -103,6 +109,7 @@ MENDED = (
         breaks=("P1",),
         needs="an ask that waited behind a promise of silence when the connection ended, and is given up later",
         found_by="idle-close",
+        seeds=(72, 83, 153),
     ),
     Bug(
         name="who-was-broken-does-not-blame",
@@ -114,6 +121,7 @@ MENDED = (
         breaks=("P3", "P6"),
         needs="a message that its receiver ends each connection for",
         found_by="poison",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="lost-word-is-not-asked-for",
@@ -125,6 +133,7 @@ MENDED = (
         breaks=("P6",),
         needs="a node that runs again with its clock set back and its state lost",
         found_by="own-words-lost",
+        seeds=(2, 4, 10),
     ),
     Bug(
         name="own-word-goes-to-a-dead-link",
@@ -136,6 +145,7 @@ MENDED = (
         breaks=("P6",),
         needs="a node that has lost its newest advert and hears of it on a connection that another one replaces",
         found_by="own-words-lost",
+        seeds=(63, 105, 135),
     ),
     Bug(
         name="new-addresses-wait-for-the-old",
@@ -147,6 +157,7 @@ MENDED = (
         breaks=("P6",),
         needs="a peer that moves while a dial to where it was hangs",
         found_by="moves",
+        seeds=(53, 93, 146),
     ),
 )
 
@@ -162,6 +173,7 @@ INVENTED = (
         breaks=("P3",),
         needs="an ephemeral receiver of a permanent sender, and a break before the acknowledgement",
         found_by="ack-lost",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="expired-message-takes-a-number",
@@ -173,6 +185,7 @@ INVENTED = (
         breaks=("P3",),
         needs="a message that expires in the queue, between others",
         found_by="expiry-in-the-queue",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="resume-without-refusals",
@@ -183,6 +196,7 @@ INVENTED = (
         breaks=("P1",),
         needs="a refusal whose Ack is lost with its connection",
         found_by="refusal-lost",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="skip-uses-up-credit",
@@ -193,6 +207,7 @@ INVENTED = (
         breaks=("P3",),
         needs="several messages that expire when they were written and lost, and more for the same engine after them",
         found_by="expiry-in-flight",
+        seeds=(1, 6, 7),
     ),
     Bug(
         name="written-but-surely-not-sent",
@@ -203,6 +218,7 @@ INVENTED = (
         breaks=("P1",),
         needs="a message that expires between the mailbox and its acknowledgement",
         found_by="expiry-in-flight",
+        seeds=(13, 26, 27),
     ),
     Bug(
         name="new-run-is-owed-the-old-credit",
@@ -213,6 +229,7 @@ INVENTED = (
         breaks=("P3",),
         needs="a peer that restarts, with messages waiting for an engine that had more before",
         found_by="peer-restarts",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="resume-without-credit",
@@ -223,6 +240,7 @@ INVENTED = (
         breaks=("P3",),
         needs="an engine that makes room while there is no connection to say so",
         found_by="room-made-during-a-break",
+        seeds=(1, 3, 4),
     ),
     Bug(
         name="room-is-given-back-twice",
@@ -233,6 +251,7 @@ INVENTED = (
         breaks=("P5",),
         needs="an engine with handlers that wait, and batches of more than one message",
         found_by="crowded-mailbox",
+        seeds=(1, 3, 4),
     ),
     Bug(
         name="who-knew-does-not-win",
@@ -243,6 +262,7 @@ INVENTED = (
         breaks=("P6",),
         needs="a half-open connection that the greater node has dialed, and the lesser one knows to be dead",
         found_by="half-open-at-rest",
+        seeds=(2, 8, 9),
     ),
     Bug(
         name="duplicate-ends-the-proxy",
@@ -253,6 +273,7 @@ INVENTED = (
         breaks=("P4",),
         needs="an ephemeral link of which one connection replaces another",
         found_by="ephemeral-lives",
+        seeds=(6, 7, 25),
     ),
     Bug(
         name="kept-handle-is-believed",
@@ -263,6 +284,7 @@ INVENTED = (
         breaks=("P1",),
         needs="a sender that has sent before, and does so again when the proxy has ended",
         found_by="ephemeral-lives",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="one-holder-of-two",
@@ -273,6 +295,7 @@ INVENTED = (
         breaks=("P3", "P6"),
         needs="two holders of one link, of which one lets go, and a break",
         found_by="permanence",
+        seeds=(9, 11, 26),
     ),
     Bug(
         name="one-failed-dial-is-the-end",
@@ -283,6 +306,7 @@ INVENTED = (
         breaks=("P4",),
         needs="a first dial that fails",
         found_by="addresses",
+        seeds=(4, 11, 15),
     ),
     Bug(
         name="writing-cancels-no-question",
@@ -293,6 +317,7 @@ INVENTED = (
         breaks=("P3",),
         needs="a message written after Idle and before the answer to it, on a link that nothing breaks",
         found_by="idle-close",
+        seeds=(1, 3, 4),
     ),
     Bug(
         name="any-write-is-a-sign-of-life",
@@ -303,6 +328,7 @@ INVENTED = (
         breaks=("P6",),
         needs="a connection that swallows everything, and something to say all the time",
         found_by="one-way",
+        seeds=(6, 29, 69),
     ),
     Bug(
         name="older-run-is-a-restart",
@@ -313,6 +339,7 @@ INVENTED = (
         breaks=("P3",),
         needs="the Proof of a dead run that arrives when the next one is connected",
         found_by="late-proof",
+        seeds=(1, 4, 8),
     ),
     Bug(
         name="full-means-refused",
@@ -323,6 +350,7 @@ INVENTED = (
         breaks=("P6",),
         needs="more silent strangers than there are slots, and an honest peer that comes in",
         found_by="silent-sockets",
+        seeds=(4, 15, 18),
     ),
     Bug(
         name="proof-is-not-verified",
@@ -333,6 +361,7 @@ INVENTED = (
         breaks=("P8",),
         needs="a stranger that comes in under a node's name, without its key",
         found_by="wrong-keys",
+        seeds=(3, 5, 6),
     ),
     Bug(
         name="failed-handshake-stays-open",
@@ -343,6 +372,7 @@ INVENTED = (
         breaks=("P9",),
         needs="a handshake that is never answered",
         found_by="own-dial-never-answered",
+        seeds=(1, 2, 3),
     ),
     Bug(
         name="queue-is-handed-on-backwards",
@@ -353,6 +383,7 @@ INVENTED = (
         breaks=("P2",),
         needs="messages of one lane that are queued one by one while an idle link is being closed",
         found_by="idle-close",
+        seeds=(4, 10, 103),
     ),
 )
 

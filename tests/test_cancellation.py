@@ -79,7 +79,6 @@ def test_cancelled_at_every_step_nothing_is_left(scenario: Scenario, node: str) 
     assert not list(sweep(scenario, SEED, range(1, count + 1), node=node))
 
 
-
 def test_what_is_left_is_told() -> None:
     from transports.addresses import MemoryAddress
 

@@ -37,8 +37,6 @@ EVERYTHING = Whims(names=ALL, messages=2)
 @pytest.mark.parametrize(
     "start",
     [
-        pytest.param(unconnected(), id="unconnected"),
-        pytest.param(connected(1), id="connected"),
         pytest.param(unconnected(late=True), id="unconnected, late"),
         pytest.param(connected(1, late=True), id="connected, late"),
     ],

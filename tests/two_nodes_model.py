@@ -9,16 +9,15 @@ time. What goes on by itself must, from everywhere, lead to a good end.
 from __future__ import annotations
 
 import argparse
-import gc
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
 from exploring import Broken, Step, explore
 from msgspec import Struct
 from node_model import UNWRITTEN, WRITTEN, Deeds, Frame, Key, Node, Turn, Variant, react
+from proxy_model import Figures, undisturbed
 
 from actors.net.closing import Asked
 from actors.net.phases import Phase
@@ -261,14 +260,6 @@ def connected(dialer: int, *variants: Variant, late: bool = False) -> World:
     return world
 
 
-class Figures(NamedTuple):
-    """Of one exploration. Seconds of the processor."""
-
-    states: int
-    transitions: int
-    seconds: float
-
-
 def explored(start: World, depth: int, allowed: Whims, *, every_end: bool = False) -> Figures:
     """Everything in every order for `depth` steps; from there on what goes on by itself, until nothing does.
 
@@ -291,21 +282,8 @@ def explored(start: World, depth: int, allowed: Whims, *, every_end: bool = Fals
         return iter(following)
 
     began = time.process_time()
-    with _no_collection():
-        states = explore(start, steps, complaint)
+    states = undisturbed(lambda: explore(start, steps, complaint))
     return Figures(states, transitions, round(time.process_time() - began, 2))
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Millions of tuples without a cycle among them: looking for one would take most of the time."""
-    collected = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if collected:
-            gc.enable()
 
 
 def forget() -> None:

@@ -97,6 +97,8 @@ class Link:
         """Whether the peer's Resume has arrived (C4)."""
         self.going_away = False
         """The peer is stopping: nothing new is written here (D5)."""
+        self.wrote = self.heard = 0
+        """The greatest number that may have been written here, and that was acknowledged here."""
         self.reason: str | None = None
         """Why it ended; None while it lives."""
         self.lanes: dict[int, tuple[str, str]] = {}
@@ -186,6 +188,7 @@ class Link:
         if receive.news or receive.refusals:
             parts.insert(0, encode(receive.ack()))
         receive.acknowledged = receive.position
+        self.wrote = self.owner.outbox.transmit.newest
         self.write(b"".join(parts))
 
     def pump(self) -> None:
@@ -301,6 +304,7 @@ class Link:
                 self._owes_settled |= bool(refusals)
                 if self.owner.outbox.transmit.acknowledge(upto, refusals, credit):
                     self.liveness.round_trip(now)
+                self.heard = max(self.heard, upto)
                 self.owner.outbox.settled()
                 self.pump()
             case Settled(number):

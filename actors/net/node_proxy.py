@@ -352,19 +352,24 @@ class NodeProxy(Engine):
 
     def _schedule(self) -> Schedule:
         """spec: "It performs transport selection". `selection` decides, over the addresses of the peer's advert."""
-        record, network = self.entry.record, self.network
+        network = self.network
+        prefs = DialPrefs(only=network.schemes, insecure=network.cfg.insecure)
+        schedule = rank(self._offers(), prefs, self.entry.record.history, now=self.now)
+        if not schedule:
+            self.state.why = "no address of it can be dialed from here"
+        return schedule
+
+    def _offers(self) -> list[Offer[TransportAddress]]:
+        """The addresses of the peer's newest advert."""
+        record, trusted = self.entry.record, self.network.trusts(self.entry.record.learned_from)
         offers = []
         for weighted in record.advert.addresses if record.advert else ():
             try:
                 address = parse_address(weighted.url)
             except AddressError:
                 continue  # a protocol of later days
-            offers.append(Offer(address, weighted.weight, trusted=network.trusts(record.learned_from)))
-        prefs = DialPrefs(only=network.schemes, insecure=network.cfg.insecure)
-        schedule = rank(offers, prefs, record.history, now=self.now)
-        if not schedule:
-            self.state.why = "no address of it can be dialed from here"
-        return schedule
+            offers.append(Offer(address, weighted.weight, trusted=trusted))
+        return offers
 
     def _widen(self) -> None:
         if self.state.attempt is not None:
@@ -418,8 +423,17 @@ class NodeProxy(Engine):
         self._fail_asks("connection_lost")
 
     def _settle_lost(self) -> None:
+        self._hand_on_answers()
         self.entry.outbox.close("connection_lost" if self.entry.life.spent else f"unreachable: {self.state.why}")
         self._fail_asks("connection_lost")
+
+    def _hand_on_answers(self) -> None:
+        """Who holds its end for permanent waits for answers over any number of connections, also of ours (Q3)."""
+        table, peer = self.network.table, self.entry.peer
+        if self.entry.record.waits and not table.stopping:
+            for run in self.entry.outbox.take_answers():
+                successor = (table.find(peer) or table.open(peer)).outbox
+                successor.adopt(run, successor.lane("", ""))
 
     def _settle_stopped(self) -> None:
         self.entry.outbox.close("node_stopped")
@@ -556,6 +570,8 @@ class NodeProxy(Engine):
             await trio.sleep_until(free_at)
         if self.session.links:
             return  # the peer came first: nobody with a proven end begins another dial (C7)
+        if all(offer.address != attempt.address for offer in self._offers()):
+            return failed.set()  # a newer advert has come meanwhile, and leaves it out
         record.history.dialed(self.now)
         record.ends += 1
         connection: EngineID | None = None

@@ -165,6 +165,7 @@ class Session:
         if record.upto and outbox.transmit.acknowledge(record.upto, (), ()):
             link.liveness.round_trip(now)
             outbox.settled()
+        link.heard = max(link.heard, record.upto)
         link.receive.take(record, payload, link.lanes, now, self._find, self._answer)
         outbox.pump()
 
@@ -176,7 +177,9 @@ class Session:
         """Everything that is not about messages. ProtocolError for what may not come after the proof."""
         match record:
             case Idle():
-                if link is self.current and link.closing.on_idle(self.idle):
+                # Whether our own words have crossed its question only this connection can tell (D2): one that expired
+                # is unacknowledged, too, and another connection's word may overtake what is on its way here.
+                if link is self.current and link.closing.on_idle(self.idle and link.heard >= link.wrote):
                     link.write(encode(IdleOk()))
             case IdleOk():
                 if link is self.current and link.closing.on_idle_ok():

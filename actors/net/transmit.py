@@ -38,9 +38,7 @@ _encode = msgpack.Encoder().encode
 class Transmit:
     """One direction of a session, at its sender. `report(run, outcome)` hears of failed messages nobody waits for."""
 
-    def __init__(
-        self, epoch: int, report: Callable[[Run, SendError], None], onlooker: Onlooker | None = None
-    ) -> None:
+    def __init__(self, epoch: int, report: Callable[[Run, SendError], None], onlooker: Onlooker | None = None) -> None:
         self.epoch = epoch
         self.ledger = Ledger()
         self.weight = 0
@@ -129,6 +127,11 @@ class Transmit:
     def queued(self) -> int:
         """Messages that were never written."""
         return sum(run.count for lane in self._waiting_lanes() for run in lane.queue)
+
+    @property
+    def newest(self) -> int:
+        """The greatest number that was given."""
+        return self._next - 1
 
     @property
     def unacknowledged(self) -> int:
@@ -456,6 +459,24 @@ class Transmit:
             self.ledger.accepted -= run.count
         self._drop_queues()
         return runs
+
+    def take_answers(self) -> list[Run]:
+        """Hand over the answers, also those that were written: whoever asked takes the first and drops the second (Q3).
+
+        They leave this ledger as if they had not been accepted.
+        """
+        waiting = [run for lane in self._waiting_lanes() for run in lane.queue]
+        taken = []
+        for run in [*self.retained, *waiting]:
+            if run.kind is not Kind.REPLY or run.items is None or not run.count:
+                continue
+            self._unwatch(run)
+            self.weight -= run.weight
+            run.lane.target.weight -= run.weight
+            self.ledger.accepted -= run.count
+            taken.append(Run(run.lane, run.kind, run.deadline, run.items))
+            run.items, run.count, run.size = None, 0, 0
+        return taken
 
     def close(self, reason: str) -> None:
         """Settle everything: unwritten Lost(False), written Lost(True) (P4)."""

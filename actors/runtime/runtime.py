@@ -101,14 +101,17 @@ class Runtime(Verbs):
         start = self._network if reserved else self._engines and self._engines.start_soon
         if start is None:
             raise RuntimeError(f"cannot spawn {name!r}: the runtime does not run; start its serve() first")
-        cell = Cell(self, engine, name, policy, capacity=capacity or self._capacity, reserved=reserved)
+        # What bounds users' mailboxes is not for the network's own engines: they are told, and cannot wait.
+        usual = CAPACITY if reserved else self._capacity
+        cell = Cell(self, engine, name, policy, capacity=capacity or usual, reserved=reserved)
         start(cell.run, name=f"engine {name}")
         self.directory[name] = cell
         return cell.id
 
     def spawn_child(self, life: Life, engine: Engine, name: str, policy: Policy) -> None:
         """Start an engine within the life of another. The name is known to be good."""
-        child = Cell(self, engine, name, policy, capacity=self._capacity, spawner=life)
+        capacity = CAPACITY if life.cell.reserved else self._capacity
+        child = Cell(self, engine, name, policy, capacity=capacity, spawner=life)
         life.nursery.start_soon(child.run, name=f"engine {name}")
         self.directory[name] = life.children[name] = child
 

@@ -376,9 +376,7 @@ class Timed(Struct, frozen=True):
     fault: Fault
 
 
-def draw(
-    rng: Random, names: Sequence[str], kinds: Iterable[str], *, count: int, over: float
-) -> tuple[Timed, ...]:
+def draw(rng: Random, names: Sequence[str], kinds: Iterable[str], *, count: int, over: float) -> tuple[Timed, ...]:
     """So many faults of these kinds, spread over so many seconds."""
     kinds = tuple(kinds)
     gaps = [rng.expovariate(count / over) for _ in range(count)]
@@ -390,4 +388,3 @@ async def play(sim: Simulation, plan: Iterable[Timed]) -> None:
     for timed in plan:
         await trio.sleep(timed.after)
         await sim.inflict(timed.fault)
-

@@ -211,9 +211,7 @@ class PeerWatch:
         what, reason, maybe_sent = told(outcome)
         for item in run.items or ():
             number, _ = watch.held.pop(id(item), (0, b""))
-            watch.log.record(
-                Settled(watch.log.now(), watch.node, watch.run, number, what, reason, maybe_sent)
-            )
+            watch.log.record(Settled(watch.log.now(), watch.node, watch.run, number, what, reason, maybe_sent))
 
     def withdrawn(self, run: Run) -> None:
         """See Onlooker."""

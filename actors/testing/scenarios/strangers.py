@@ -213,9 +213,7 @@ class Liar:
         for each in data:
             message, at = sim.next_message(), sim.now()
             peer = sim.name_of(to.node or self.key.id)
-            sim.record(
-                Accepted(at, self.name, 1, message, "tell", "", peer, to.name, digest(each), at + ttl / 1000)
-            )
+            sim.record(Accepted(at, self.name, 1, message, "tell", "", peer, to.name, digest(each), at + ttl / 1000))
         frame = self.frame(to.name, data, self.number, ttl=ttl)
         self.number += len(items)
         await self.line.send(frame)
