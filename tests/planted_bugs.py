@@ -218,7 +218,7 @@ INVENTED = (
         breaks=("P1",),
         needs="a message that expires between the mailbox and its acknowledgement",
         found_by="expiry-in-flight",
-        seeds=(13, 26, 27),
+        seeds=(13, 23, 27),
     ),
     Bug(
         name="new-run-is-owed-the-old-credit",
