@@ -79,6 +79,11 @@ REACH = {
     # 18
     "rumours": ("AdvertRejected equivocation", "AdvertStale", "AdvertInvalid", "AdvertAccepted"),
     "own-words-lost": ("AdvertStale", "DuplicateIdentity", "handshake refused: stale_incarnation"),
+    "knocks": (
+        "DialFailed cannot connect to tls://127.0.0.1:1: nobody is there",
+        "DialFailed cannot connect to tls://192.0.2.1:1: nobody is there",
+        "backoff: no address of it can be dialed from here",
+    ),
     "moves": ("several addresses dialed", "lost peer_restarted perhaps sent"),
     "dead-first-address": ("several addresses dialed", "IgnoreDials"),
     # 19

@@ -114,11 +114,14 @@ class SimulatedCluster(Chronicle):
     async def _run(self, host: Host, boot: int, *, task_status: trio.TaskStatus[None]) -> None:
         name, run = host.name, host.run
         watch = Watch(self, name, run, self.stream(f"points {name} {run}"), self.chances)
-        options: dict[str, Any] = {"listen": (f"memory://{name}",), "strict": self.strict} | host.options
+        options: dict[str, Any] = {
+            "listen": (f"memory://{name}",),
+            "strict": self.strict,
+            "transports": (self.network.transport(name),),
+        } | host.options
         opened = open_node(
             host.key,
             name=name,
-            transports=(self.network.transport(name),),
             boot=boot,
             random=self.stream(f"node {name} {run}"),
             cfg=host.cfg,

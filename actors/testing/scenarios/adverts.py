@@ -19,6 +19,9 @@ from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Liar, stranger_key
 from actors.testing.simulation import Simulation
+from transports.addresses import TransportAddress
+from transports.base import Listener, Stream
+from transports.errors import AddressError, ConnectFailed
 
 _DAY = 86_400.0
 
@@ -128,6 +131,79 @@ async def _reply(liar: Liar) -> AdvertReply:
             record = await liar.line.record()
             if isinstance(record, AdvertAccepted | AdvertStale | AdvertInvalid):
                 return record
+
+
+# -- what lies near ---------------------------------------------------------------------------------------
+
+LOCAL = (
+    "tcp://127.0.0.1:1",
+    "tcp://127.9.9.9:1",
+    "tcp://localhost:1",
+    "tcp://[::1]:1",
+    "tcp://[fe80::1]:1",
+    "tcp://169.254.1.1:1",
+    "tls://127.0.0.1:1",
+    "tls://localhost:1",
+)
+REMOTE = ("tcp://192.0.2.1:1", "tcp://node.example:1", "tls://192.0.2.1:1", "tls://node.example:1", "memory://nobody")
+
+
+class Knocking:
+    """A transport that only remembers where it was to knock."""
+
+    def __init__(self, scheme: str, knocks: list[tuple[float, str]]) -> None:
+        self.scheme = scheme
+        self.secure = scheme == "tls"
+        self._knocks = knocks
+
+    async def dial(self, address: TransportAddress) -> Stream:
+        """See Transport."""
+        self._knocks.append((trio.current_time(), str(address)))
+        await trio.sleep(0.001)
+        raise ConnectFailed(str(address), "nobody is there")
+
+    async def listen(self, address: TransportAddress) -> Listener:
+        """See Transport."""
+        raise AddressError(f"{address} is only to be knocked at")
+
+
+@scenario("A4 H12 P7")
+async def knocks(sim: Simulation) -> None:
+    """An advert from afar names addresses of this very machine, or plain ones beside secure: nobody knocks there."""
+    rng = sim.rng
+    told: list[tuple[float, str]] = []
+    transports = (sim.network.transport("a"), Knocking("tcp", told), Knocking("tls", told))
+    insecure = rng.random() < 0.3
+    cfg = NetworkCfg(backoff=BackoffCfg(cap=2.0), insecure=insecure)
+    await sim.start("a", setup=cast(sim), know=False, cfg=cfg, transports=transports)
+    urls = [*rng.sample(LOCAL, rng.randint(0, 4)), *rng.sample(REMOTE, rng.randint(0, 4))][:16]
+    rng.shuffle(urls)
+    secret = stranger_key("far")
+    advert = NodeAdvert.sign(secret, [(url, rng.randint(1, 9)) for url in urls], version=5, created=0)
+    near = rng.random() < 0.3
+    if rng.random() < 0.2:
+        near = True
+        sim["a"].learn(advert)
+    else:
+        liar = Liar(sim, "liar", "localhost" if near else "far.example")
+        await liar.connect("a")
+        await liar.line.send(encode(Advert(advert.data)))
+        assert isinstance(await _reply(liar), AdvertAccepted)
+        liar.over()
+    sim["a"].set_permanence(secret.id, True, holder="simulation")
+    await trio.sleep(rng.uniform(3, 20))
+    knocked = {url for _, url in told}
+    assert near or not knocked & {*LOCAL}, f"by an advert from afar a knocks at {knocked & {*LOCAL}}"
+    plain = {url for url in knocked if url.startswith("tcp")}
+    secure = any(url.startswith("tls") for url in urls)
+    assert insecure or not (plain and secure), f"a knocks at {plain}, though there are secure addresses: {urls}"
+    assert insecure or not plain & {*REMOTE}, f"plain, and off this machine: {plain & {*REMOTE}}"
+    for (first, _), (fourth, _) in zip(told, told[3:], strict=False):
+        assert fourth - first >= 1.0 - 1e-6, f"four knocks within {fourth - first:.3f} s"
+    wanted = {url for url in urls if not url.startswith("memory")} - ({*LOCAL} if not near else set())
+    if insecure:
+        assert knocked == wanted, f"a knocks at {knocked}, and may at {wanted}"
+    sim["a"].set_permanence(secret.id, False, holder="simulation")
 
 
 # -- lost words -------------------------------------------------------------------------------------------
@@ -246,7 +322,7 @@ async def _move(sim: Simulation, one: str, other: str, number: int, know: bool) 
             sim[one].learn(sim[other].advert)
         else:
             sim[other].learn(sim[one].advert)
-            await sim.ask(other, sim.to(one, "sink"), Question(10_000 + number), expiry=10.0)  # it comes by itself
+            sim[other].dial_now(key_of(one).id)  # it comes by itself
     await sim.until(lambda: sim.is_up(one, other), f"{one} to find {other} at {places}", within=10.0)
     took = sim.now() - learned
     assert took <= 2.0 + 1.0, f"{one} took {took:.3f} s to find {other} at {places}, after {old}"

@@ -133,7 +133,8 @@ async def _lie(sim: Simulation, liar: Liar, to: EngineID, traffic: Traffic, late
     last = b""
     for _ in range(rng.randint(1, 4)):
         if rng.random() < 0.7 or not last:
-            last = await liar.tell(to, [Item(traffic.take()) for _ in range(rng.randint(1, 3))])
+            items = [Item(traffic.take()) for _ in range(rng.randint(1, 2))]  # it has credit for 8
+            last = await liar.tell(to, items)
         lie = Lie(rng.choice((*FATAL, *HARMLESS, *HARMLESS)), rng.randint(0, 1 << 30))
         told = await sim.inflict(lie)
         if told:

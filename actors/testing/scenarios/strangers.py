@@ -161,13 +161,13 @@ class Liar:
     `number` is that of its next message, which it counts as a node does.
     """
 
-    def __init__(self, sim: Simulation, name: str) -> None:
+    def __init__(self, sim: Simulation, name: str, host: str = "") -> None:
         self.sim = sim
         self.key = key_of(name)
         self.name = sim.name_of(self.key.id)
         self.number = 1
         self.line: Line
-        self._host = name
+        self._host = host or name
         self._dials = 0
         self._lanes: dict[str, int] = {}
         sim.record(Began(sim.now(), self.name, 1, str(self.key.id), 1))
