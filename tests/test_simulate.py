@@ -8,6 +8,7 @@ import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable
+from importlib.metadata import entry_points
 from typing import Any
 
 import pytest
@@ -353,7 +354,7 @@ def test_the_line_of_a_report_replays_it(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=SUITE)
     pytester.makeini("[pytest]\ntrio_mode = true\n")
     options = ["-p", "no:cacheprovider"]
-    if "actors.testing.plugin" not in str(pytester.plugins):
+    if not any(each.value == "actors.testing.plugin" for each in entry_points(group="pytest11")):
         options += ["-p", "actors.testing.plugin"]
     ran = pytester.runpytest_inprocess(*options)
     ran.assert_outcomes(failed=1, skipped=1)
