@@ -116,7 +116,8 @@ def test_nothing():
 
 @pytest.fixture
 def small_tree(tmp_path: Path) -> Path:
-    for name, text in (("ARCHITECTURE.md", TABLE), ("actors/a.py", MODULE), ("tests/test_a.py", TEST)):
+    files = {"ARCHITECTURE.md": TABLE, "actors/__init__.py": "", "actors/a.py": MODULE, "tests/test_a.py": TEST}
+    for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     return tmp_path
