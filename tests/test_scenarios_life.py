@@ -67,6 +67,7 @@ REACH = {
     "one-way": ("link down: no heartbeat", "Deaf", "OneWay", "Cut", "written again"),
     "large-and-slow": ("long on its way", "room asked for"),
     "quiet": ("Pong", "Stall"),
+    "long-sleep": ("Stall",),
     # 16
     "silent-sockets": (
         "HostileConnection no handshake in time",
@@ -93,6 +94,8 @@ REACH = {
     "many-breaks": ("ended in the middle of a frame", "Crash", "HangUp", "lost peer_restarted perhaps sent"),
     # 3
     "slow-reader": ("SlowReader", "expired", "room asked for"),
+    # asks (PROTOCOL Q)
+    "asked-through-breaks": ("OneWay", "HangUp", "refused late", "bye: another session"),
     # 5
     "meet-at-once": ("proven while another is", "bye: superseded", "written again"),
     # 6

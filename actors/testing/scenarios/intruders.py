@@ -13,7 +13,7 @@ from actors.identity import Incarnation, NodeKey
 from actors.net.adverts import NodeAdvert
 from actors.net.backoff import BackoffCfg
 from actors.net.handshake import Acceptor
-from actors.net.messages import ConnectOk, ConnectRequest, Denied, Incompatible, OverCapacity, Proof, Resume
+from actors.net.messages import Accepted, ConnectOk, ConnectRequest, Denied, Incompatible, OverCapacity, Proof, Resume
 from actors.net.network import NetworkCfg
 from actors.net.transcript import Channel, Transcript
 from actors.net.wire import decode, encode, signed, unsigned
@@ -154,6 +154,14 @@ HINTS: dict[str, Words] = {
 """What somebody without the node's key may say in its place."""
 
 
+async def _pretend(sim: Simulation, line: Line, says: str) -> None:
+    """Answer a request so; to whoever is content with that, say the rest, too."""
+    await line.send(HINTS[says](sim, await line.hear()))
+    await line.hear()
+    await line.send(encode(Accepted(1, False)) + encode(Resume(1, 0, [], 8, 1 << 16, [])))
+    await line.until_closed(60.0)
+
+
 class Impostor(Fault):
     """Somebody answers at the node's address for so many seconds, while it does not run itself."""
 
@@ -163,8 +171,7 @@ class Impostor(Fault):
 
     async def apply(self, sim: Simulation) -> None:
         async def answer(line: Line) -> None:
-            while True:
-                await line.send(HINTS[self.says](sim, await line.hear()))
+            await _pretend(sim, line, self.says)
 
         await _stand_in(sim, Front(sim, "impostor", self.node, answer), self.seconds)
 
@@ -248,8 +255,7 @@ async def wrong_keys(sim: Simulation) -> None:
     a.learn(NodeAdvert.sign(key_of("b"), offers, version=1, created=0))
 
     async def answer(line: Line) -> None:
-        await line.send(HINTS[rng.choice(("another's key", "no key", "its own words"))](sim, await line.hear()))
-        await line.hear()
+        await _pretend(sim, line, rng.choice(("another's key", "no key", "its own words")))
 
     front = Front(sim, "impostor", "impostor", answer)
     sim.start_soon(front.serve)

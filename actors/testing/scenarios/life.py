@@ -42,6 +42,7 @@ class _Holders:
         self.held: dict[str, set[str]] = {name: set() for name in names}
         self.whims = 0
         """So many times more somebody changes its mind when a link is about to be closed."""
+        self.over = False
         FrameTap(sim).on_frame.append(self._see)
 
     def toggle(self, here: str) -> None:
@@ -52,17 +53,18 @@ class _Holders:
         self.held[here] ^= {holder}
 
     def _see(self, crossing: Crossing) -> None:
-        if self.whims and isinstance(crossing.frame, Idle | IdleOk | Bye):
+        if self.whims and not self.over and isinstance(crossing.frame, Idle | IdleOk | Bye):
             self.whims -= 1
             self.sim.start_soon(self._toggle, draw_later(self.sim.rng, self.latency))
 
     async def _toggle(self, later: float) -> None:
         await trio.sleep(later)
-        self.toggle(self.sim.rng.choice(self.names))
+        if not self.over:
+            self.toggle(self.sim.rng.choice(self.names))
 
     def let_go(self) -> None:
         """All of them; `Simulation.hold` takes their place, or nobody."""
-        self.whims = 0
+        self.over = True
         for here, there in permutations(self.names):
             if self.sim.rng.random() < 0.5:
                 self.sim.hold(here, there)

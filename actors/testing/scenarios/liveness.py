@@ -5,11 +5,13 @@ from __future__ import annotations
 import trio
 
 from actors.net.liveness import LivenessCfg
+from actors.net.messages import Ping, Pong
 from actors.net.network import NetworkCfg
 from actors.testing.faults import Cut, Deaf, Fault, Slow, Stall
 from actors.testing.history import LinkDown
 from actors.testing.scenarios.cast import LONG, Item, Traffic, cast
 from actors.testing.scenarios.mishaps import OneWay
+from actors.testing.scenarios.moments import Crossing, FrameTap
 from actors.testing.scenarios.registry import scenario
 from actors.testing.simulation import Simulation
 
@@ -110,5 +112,38 @@ async def quiet_for(sim: Simulation, alive: LivenessCfg, *, hours: float) -> Non
         if rng.random() < 0.5:
             # Both sleep: an answer that was about to come has to be asked for and said within what is left of 15 s.
             await sim.inflict(Stall(round(rng.uniform(0.1, 7.0), 3)))
+    assert len(_breaks(sim)) == before, f"nothing was wrong, and yet: {_breaks(sim)[before]}"
+    await sim.settle()
+
+
+@scenario("T2")
+async def long_sleep(sim: Simulation) -> None:
+    """The machine sleeps, however long, while answers are on their way: they are read before anybody is judged."""
+    rng = sim.rng
+    latency = rng.choice((0.001, 0.05, 0.2))
+    sim.network.lay(latency=latency)
+    asked: set[str] = set()
+    left = [0]
+
+    async def sleep() -> None:
+        await trio.sleep(latency * rng.uniform(0.1, 0.9))
+        if left[0] and not asked:
+            left[0] -= 1
+            await sim.inflict(Stall(round(5.0 * 12.0 ** rng.random(), 3)))
+
+    def see(crossing: Crossing) -> None:
+        if isinstance(crossing.frame, Ping):
+            asked.add(crossing.sender)
+        if isinstance(crossing.frame, Pong):
+            asked.discard(crossing.receiver)
+            if left[0] and rng.random() < 0.3:
+                sim.start_soon(sleep)
+
+    FrameTap(sim).on_frame.append(see)
+    await sim.start("a", "b", setup=cast(sim))
+    await sim.link("a", "b", both=rng.random() < 0.5)
+    await trio.sleep(10.0)
+    before, left[0] = len(_breaks(sim)), rng.randint(1, 3)
+    await trio.sleep(300.0)
     assert len(_breaks(sim)) == before, f"nothing was wrong, and yet: {_breaks(sim)[before]}"
     await sim.settle()

@@ -9,6 +9,7 @@ from random import Random
 
 import trio
 
+from actors.errors import Lost
 from actors.net.backoff import BackoffCfg
 from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
@@ -26,7 +27,7 @@ from actors.testing.faults import (
 )
 from actors.testing.history import LinkDown, LinkUp
 from actors.testing.scenarios.breaks import HangUp
-from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
+from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, Work, cast
 from actors.testing.scenarios.mishaps import OneWay
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.stage import all_ended, entry, nobody_broke_the_protocol, one_connection, pair
@@ -261,3 +262,61 @@ def _plan(rng: Random, names: list[str]) -> Iterator[Fault]:
                 yield Flap(here, there, rng.randint(2, 10), up, down)
             case _:
                 yield Cut(here, there, rng.choice(("", here)))
+
+
+# -- asks through breaks ----------------------------------------------------------------------------------
+
+
+@scenario("Q1 Q2 Q3 S13 P4")
+async def asked_through_breaks(sim: Simulation) -> None:
+    """Connections break while questions and answers are under way: whoever asked is answered, or told at once."""
+    rng, (one, other) = sim.rng, pair(sim)
+    sim.cfg = NetworkCfg(backoff=BackoffCfg(cap=2.0), liveness=_ALIVE)
+    latency = rng.choice((0.001, 0.02, 0.1))
+    sim.network.lay(latency=latency, jitter=rng.choice((0.0, latency)))
+    await sim.start(one, other, setup=cast(sim))
+    permanent = rng.random() < 0.6
+    if permanent:
+        await sim.link(one, other)
+    waiting: dict[int, float] = {}
+    traffic = Traffic(sim)
+    for _ in range(rng.randint(5, 20)):
+        asked = traffic.take(rng.randint(1, 4))
+        for n in range(asked, traffic.take()):
+            sim.start_soon(_answered, sim, one, other, n, rng.choice((0.0, 0.0, latency, 0.3)), permanent, waiting)
+        await trio.sleep(latency * rng.uniform(0, 4))
+        if rng.random() < 0.4:
+            for fault in _gentle_break(rng, one, other):
+                await sim.inflict(fault)
+                await trio.sleep(latency * rng.uniform(0, 4))
+        if rng.random() < 0.5:
+            await sim.send(other, sim.to(one, "sink"), Item(traffic.take()), expiry=2.0)
+    await sim.settle()
+    # What was done is told by then, and who lost an answer has found out by a missing heartbeat.
+    within = 30.0 + _ALIVE.dead_after + _ALIVE.ping_after
+    await sim.until(lambda: not waiting, f"an end of all that {one} asked", within=within)
+    nobody_broke_the_protocol(sim)
+
+
+async def _answered(
+    sim: Simulation, one: str, other: str, n: int, seconds: float, permanent: bool, waiting: dict[int, float]
+) -> None:
+    waiting[n] = sim.now()
+    question = Work(n, seconds) if seconds else Question(n)
+    value = await sim.ask(one, sim.to(other, "sink"), question, expiry=LONG)
+    del waiting[n]
+    lost = isinstance(value, Lost) and not permanent
+    assert value == -n or lost, f"{one} asked {n} {'over a permanent link' if permanent else ''}and got {value!r}"
+
+
+def _gentle_break(rng: Random, one: str, other: str) -> list[Fault]:
+    """Among them: answers vanish, and then whoever gave them finds the link broken, and nobody else does."""
+    here, there = rng.sample((one, other), 2)
+    breaks: list[list[Fault]] = [
+        [Cut(here, there)],
+        [Cut(here, there, here)],
+        [HangUp(here, there)],
+        [OneWay(here, there)],
+        [OneWay(other, one), Cut(one, other, other)],
+    ]
+    return rng.choice(breaks)
