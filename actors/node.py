@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from os import PathLike
 from random import Random, SystemRandom
@@ -50,7 +50,7 @@ from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
 from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeStatistics, ProxySnapshot
 from actors.state import StateDir
 from transports.addresses import parse_address
-from transports.base import Listener, Transport
+from transports.base import Listener, Stream, Transport
 from transports.tcp import TcpTransport
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
@@ -312,8 +312,10 @@ async def _start_network(
     def make_proxy(entry: Entry) -> Engine:
         return NodeProxy.of(network, entry)
 
-    def make_connection(transport: Transport, stream: object) -> Engine:
-        return TransportConnection(network=network, transport=transport, accepted=stream, handoff=Handoff())  # type: ignore[arg-type]
+    def make_connection(transport: Transport, stream: Stream | None, claim: Callable[[Stream], object]) -> Engine:
+        return TransportConnection(
+            network=network, transport=transport, accepted=stream, claim=claim, handoff=Handoff()
+        )
 
     runtime, cfg = network.runtime, network.cfg
     runtime.spawn(Router(network=network, make_proxy=make_proxy), "router", reserved=True)

@@ -18,6 +18,8 @@ FOUND = {
     "two sleeps close together silenced both ends for too long": ("quiet", 100045),
     "a stop that takes as long as the way of its last word": ("stops", 100004),
     "an honest peer's question waits behind its own traffic": ("lying-peer", 200024),
+    "cancelled when a connection was accepted, and nobody had taken it": ("cancelled", 237),
+    "cancelled before the engine of an accepted connection had begun": ("cancelled", 198),
     "peers that have dialed for long drift apart slowly": ("hub-restarts", 200121),
 }
 

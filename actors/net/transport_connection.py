@@ -6,6 +6,8 @@ only; here what goes up is what a proxy needs to know that its connection is los
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import trio
 
 from actors.engine import Engine, on
@@ -62,8 +64,12 @@ class TransportConnection(Engine):
     network: Network
     transport: Transport
     accepted: Stream | None
+    claim: Callable[[Stream], object]
+    """Told once this engine will close the stream that was accepted."""
     handoff: Handoff
     stream: Stream | None = None
+    is_over: bool = False
+    """The port has ended."""
 
     # -- as the dialer ----------------------------------------------------------------------------------
 
@@ -85,6 +91,8 @@ class TransportConnection(Engine):
             return DialFailed(f"the proxy is gone: {error}")
         finally:
             self.handoff.give(None)
+            if self.is_over:  # cancelled in the step in which the dial came through: the port has not seen the stream
+                await self._close()
 
     async def _prove(self, stream: Stream, msg: Connect) -> float:
         """Seconds of a round trip."""
@@ -228,6 +236,7 @@ class TransportConnection(Engine):
                     await self.handoff.known.wait()
             else:
                 self.stream = self.accepted
+                self.claim(self.stream)
                 try:
                     await self._accept(self.accepted)
                 finally:
@@ -235,6 +244,7 @@ class TransportConnection(Engine):
             if self.handoff.link is not None:
                 await self.handoff.link.run()
         finally:
+            self.is_over = True
             await self._close()
 
     def _settle(self) -> None:
@@ -242,9 +252,10 @@ class TransportConnection(Engine):
         self.network.runtime.tell_nowait(protocol, Settling(EngineID(None, self.id.name)))
 
     async def _close(self) -> None:
-        if self.stream is None:
+        stream, self.stream = self.stream, None
+        if stream is None:
             return
         if self.handoff.link is not None:
             self.handoff.link.end("cancelled")
         with trio.CancelScope(shield=True):
-            await self.stream.aclose()
+            await stream.aclose()

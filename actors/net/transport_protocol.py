@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import trio
+from msgspec import field
 
 from actors.engine import Engine, Policy, on
 from actors.identity import EngineID
@@ -17,8 +18,8 @@ from actors.net.vocabulary import Dial, Evict, Incoming, Settling
 from transports.base import Listener, Stream, Transport
 from transports.errors import ListenerClosed
 
-MakeConnection = Callable[[Transport, Stream | None], Engine]
-"""The engine for a connection: one that was accepted, or one that will dial."""
+MakeConnection = Callable[[Transport, Stream | None, Callable[[Stream], object]], Engine]
+"""The engine for a connection: one that was accepted, or one that will dial. It says when the stream is its own."""
 
 
 class TransportProtocol(Engine):
@@ -29,6 +30,8 @@ class TransportProtocol(Engine):
     listeners: tuple[Listener, ...]
     make_connection: MakeConnection
     slots: Slots
+    unclaimed: set[Stream] = field(default_factory=set)
+    """Accepted, and not yet in the hands of an engine that closes them: one that was spawned may never begin."""
     made: int = 0
 
     @on(Dial)
@@ -52,7 +55,7 @@ class TransportProtocol(Engine):
     def _spawn(self, stream: Stream | None) -> EngineID:
         self.made += 1
         name = f"transport.{self.transport.scheme}.{self.made}"
-        return self.spawn(self.make_connection(self.transport, stream), name, policy=Policy.TEMPORARY)
+        return self.spawn(self.make_connection(self.transport, stream, self.unclaimed.discard), name, policy=Policy.TEMPORARY)
 
     # -- port -------------------------------------------------------------------------------------------
 
@@ -64,6 +67,8 @@ class TransportProtocol(Engine):
                     nursery.start_soon(self._accept, listener)
                 await trio.sleep_forever()
         finally:
+            for stream in self.unclaimed:
+                stream.abort()
             with trio.CancelScope(shield=True):
                 for listener in self.listeners:
                     await listener.aclose()
@@ -74,4 +79,5 @@ class TransportProtocol(Engine):
                 stream = await listener.accept()
             except ListenerClosed:
                 return
+            self.unclaimed.add(stream)
             self.post(Incoming(stream))

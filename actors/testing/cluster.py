@@ -46,6 +46,8 @@ class SimulatedCluster(Chronicle):
         self.strict = False
         """Whether local messages go through the codec, of nodes that start from now on."""
         self.ending = False
+        self.maimed = False
+        """Somebody was cancelled whom the scenario may miss: that it fails from now on says nothing."""
         """Nodes end one after the other, and none begins another run."""
         self.undetected = False
         """Whether a fault left somebody to find out by itself: recovery then takes a heartbeat longer."""
@@ -145,7 +147,8 @@ class SimulatedCluster(Chronicle):
                     self.record(Stopping(self.now(), name, run))
                 how = "stopped"
         except Exception as failure:  # a promise is broken: the judge says which
-            how, error = "failed", repr(failure)
+            if not (self.maimed and isinstance(failure, NotRunning)):
+                how, error = "failed", repr(failure)
         finally:
             host.node = None
             self._end(host, watch, run, how, error, node)
@@ -254,10 +257,19 @@ class SimulatedCluster(Chronicle):
 
     def start_soon(self, task: Callable[..., Awaitable[object]], *arguments: Any) -> None:
         """Run something beside the scenario; it is cancelled when the simulation ends."""
-        self._nursery.start_soon(task, *arguments)
+        if not self._nursery.cancel_scope.cancel_called:
+            self._nursery.start_soon(self._beside, task, *arguments)
+
+    async def _beside(self, task: Callable[..., Awaitable[object]], *arguments: Any) -> None:
+        try:
+            await task(*arguments)
+        except Exception:
+            if not self.maimed:
+                raise
 
     def cancel(self, name: str = "") -> None:
         """Cancel a node, as whoever opened it may do at any moment; without a name the whole simulation."""
+        self.maimed = True
         if not name:
             self._nursery.cancel_scope.cancel()
         elif name in self.hosts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.testing.scenarios import (
     adverts,
+    cancelled,
     chaos,
     choice,
     closing,
@@ -27,6 +28,7 @@ __all__ = [
     "SCENARIOS",
     "Scenario",
     "adverts",
+    "cancelled",
     "chaos",
     "choice",
     "closing",

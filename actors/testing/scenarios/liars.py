@@ -114,13 +114,15 @@ async def lying_peer(sim: Simulation) -> None:
     await sim.link("b", "a")
     traffic = Traffic(sim)
     liar, to = Liar(sim, "liar"), sim.to("a", "sink")
-    async with trio.open_nursery() as nursery:
-        for sender, receiver in (("a", "b"), ("b", "a")):
-            nursery.start_soon(lambda s=sender, r=receiver: traffic.flow(s, r, gap=0.5))  # type: ignore[misc]
-        for _ in range(rng.randint(2, 5)):
-            await _lie(sim, liar, to, traffic, latency)
-        nursery.cancel_scope.cancel()
-    liar.over()
+    try:
+        async with trio.open_nursery() as nursery:
+            for sender, receiver in (("a", "b"), ("b", "a")):
+                nursery.start_soon(lambda s=sender, r=receiver: traffic.flow(s, r, gap=0.5))  # type: ignore[misc]
+            for _ in range(rng.randint(2, 5)):
+                await _lie(sim, liar, to, traffic, latency)
+            nursery.cancel_scope.cancel()
+    finally:
+        liar.over()
     assert len(sim.network.between("a", "b")) == 1, "the honest link has suffered"
     await sim.settle()
 

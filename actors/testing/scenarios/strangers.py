@@ -174,7 +174,8 @@ class Liar:
 
     def over(self) -> None:
         """It is gone, and knows nothing of the outcome of what it sent."""
-        self.line.abort()
+        if self._dials:
+            self.line.abort()
         self.sim.record(Ended(self.sim.now(), self.name, 1, "killed"))
 
     def dialer(self, to: NodeKey) -> Dialer:
