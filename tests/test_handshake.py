@@ -32,7 +32,7 @@ def test_four_steps_prove_both_nodes_to_each_other() -> None:
     alice, bob = dialer(), acceptor()
     who, verdict = accepted(alice, bob)
     assert who.peer == ALICE.id
-    assert verdict == Accepted(epoch=22, permanent=False)
+    assert verdict == Accepted(epoch=22, permanent=False, signature=verdict.signature)
     assert (who.epoch, who.permanent) == (11, True)
 
 

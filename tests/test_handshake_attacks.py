@@ -44,6 +44,7 @@ def meet(alice: Dialer, bob: Acceptor, change: Callable[[str, bytes], bytes]) ->
     reply, _ = bob.request(through("request", alice.request()))
     alice.reply(through("reply", reply))
     bob.proof(through("proof", alice.prove(epoch=11, permanent=True)))
+    alice.verdict(through("accepted", bob.accept(epoch=22, permanent=False)))
 
 
 def forwarded(_: str, frame: bytes) -> bytes:
@@ -149,7 +150,7 @@ def each_flipped_bit(frame: bytes) -> Iterator[bytes]:
         yield bytes(flipped)
 
 
-@pytest.mark.parametrize("target", ["request", "reply", "proof"])
+@pytest.mark.parametrize("target", ["request", "reply", "proof", "accepted"])
 def test_no_flipped_bit_goes_unnoticed(target: str) -> None:
     seen: dict[str, bytes] = {}
 

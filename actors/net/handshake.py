@@ -210,11 +210,16 @@ class Dialer(_Steps):
         frame = bytes(frame)
         match wire.decode(frame):
             case Accepted() as accepted:
+                if not self.peer.verify(accepted.signature, self._welcome(accepted)):
+                    raise HandshakeFailed("bad_signature")
                 return accepted  # spec S3: "connection establishment": both nodes are proven
             case HandshakeRefused() as refused:
                 raise self._refusal(refused, frame)
             case other:
                 raise _misplaced(other, "Accepted or HandshakeRefused")
+
+    def _welcome(self, accepted: Accepted) -> bytes:
+        return self._transcript.welcoming(accepted.epoch, accepted.permanent)
 
     def _refusal(self, refused: HandshakeRefused, frame: bytes) -> HandshakeFailed:
         if not self.peer.verify(refused.signature, self._transcript.refusing(unsigned(frame))):
@@ -315,7 +320,8 @@ class Acceptor(_Steps):
     def accept(self, *, epoch: int, permanent: bool) -> bytes:
         """The Accepted frame. This end is proven once it is written."""
         self._leave(_Step.PROVED)
-        return wire.encode(Accepted(epoch, permanent))
+        accepted = wire.encode(Accepted(epoch, permanent, UNSIGNED))
+        return wire.signed(accepted, self._key.sign(self._transcript.welcoming(epoch, permanent)))
 
     def refuse(self, reason: str, retry_after: float = 0.0, newest: Incarnation | None = None) -> bytes:
         """The signed refusal (PROTOCOL H7), to be sent before closing."""

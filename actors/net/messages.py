@@ -115,10 +115,11 @@ class Proof(Record):
 
 
 class Accepted(Record):
-    """Acceptor, once, after a good Proof (H2). `epoch` names its transmit half (S1)."""
+    """Acceptor, once, after a good Proof (H2); signed (H3). `epoch` names its transmit half (S1)."""
 
     epoch: U64
     permanent: bool
+    signature: Signature
 
 
 class HandshakeRefused(Record):

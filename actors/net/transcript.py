@@ -21,6 +21,7 @@ class Role(Enum):
 
     ACCEPT = b"accept\0"
     DIAL = b"dial\0"
+    WELCOME = b"welcome\0"
     REFUSE = b"refuse\0"
 
 
@@ -66,6 +67,10 @@ class Transcript(Struct, frozen=True, gc=False):
     def dialing(self, epoch: int, permanent: bool) -> bytes:
         """What the dialer signs in its Proof."""
         return self._signed(Role.DIAL, _EPOCH_AND_PERMANENCE.pack(epoch, permanent))
+
+    def welcoming(self, epoch: int, permanent: bool) -> bytes:
+        """What the acceptor signs in its Accepted."""
+        return self._signed(Role.WELCOME, _EPOCH_AND_PERMANENCE.pack(epoch, permanent))
 
     def refusing(self, refused: bytes) -> bytes:
         """What the acceptor signs in a refusal; `refused` is that frame before its signature (PROTOCOL H7)."""

@@ -55,7 +55,9 @@ class TransportProtocol(Engine):
     def _spawn(self, stream: Stream | None) -> EngineID:
         self.made += 1
         name = f"transport.{self.transport.scheme}.{self.made}"
-        return self.spawn(self.make_connection(self.transport, stream, self.unclaimed.discard), name, policy=Policy.TEMPORARY)
+        return self.spawn(
+            self.make_connection(self.transport, stream, self.unclaimed.discard), name, policy=Policy.TEMPORARY
+        )
 
     # -- port -------------------------------------------------------------------------------------------
 

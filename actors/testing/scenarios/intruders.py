@@ -158,7 +158,7 @@ async def _pretend(sim: Simulation, line: Line, says: str) -> None:
     """Answer a request so; to whoever is content with that, say the rest, too."""
     await line.send(HINTS[says](sim, await line.hear()))
     await line.hear()
-    await line.send(encode(Accepted(1, False)) + encode(Resume(1, 0, [], 8, 1 << 16, [])))
+    await line.send(encode(Accepted(1, False, bytes(64))) + encode(Resume(1, 0, [], 8, 1 << 16, [])))
     await line.until_closed(60.0)
 
 
