@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         Timer,
         TransportPrefs,
     )
-    from actors.net.adverts import NodeAdvert
+    from actors.net.proving.adverts import NodeAdvert
     from actors.node import Node, open_node
 
 __all__ = [
@@ -72,7 +72,7 @@ _HOMES = {
     "actors.errors": ("ActorError", "Crashed", "DefinitionError", "Expired", "Lost", "Refused", "SendError"),
     "actors.identity": ("EngineID", "NodeID", "NodeKey"),
     "actors.messages": ("PREFS", "ChildFailed", "Local", "Message", "Request", "Started", "Timer", "TransportPrefs"),
-    "actors.net.adverts": ("NodeAdvert",),
+    "actors.net.proving.adverts": ("NodeAdvert",),
     "actors.node": ("Node", "open_node"),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

@@ -25,15 +25,15 @@ from actors.engine import Engine, Policy
 from actors.errors import ActorError, ConfigError, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
-from actors.net.adverts import NodeAdvert
-from actors.net.backoff import BackoffCfg
-from actors.net.conditions import Conditions
-from actors.net.liveness import LivenessCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
+from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.slots import Slots
 from actors.net.router import Router
-from actors.net.runs import FLAT, Ledger
-from actors.net.slots import Slots
+from actors.net.session.conditions import Conditions
+from actors.net.session.liveness import LivenessCfg
+from actors.net.session.runs import FLAT, Ledger
 from actors.net.transport_connection import Handoff, TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (

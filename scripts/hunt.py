@@ -24,7 +24,7 @@ def hunt(name: str, first: int, seeds: int, found: int) -> tuple[str, list[int],
     from planting import planted
 
     from actors.testing.scenarios import SCENARIOS
-    from actors.testing.search import run
+    from actors.testing.seeds.search import run
 
     logging.disable(logging.CRITICAL)
     bug = next(bug for bug in BUGS if bug.name == name)

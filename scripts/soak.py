@@ -33,7 +33,7 @@ from actors.console.sim_figures import Answer, Errand, Figures, Tally, deal, fai
 from actors.console.sim_table import cores, known_scenarios
 from actors.console.sim_workers import search
 from actors.console.words import say
-from actors.testing.eventlog import own_version
+from actors.testing.history.eventlog import own_version
 
 FILE: Final = Path("soak.jsonl")
 SLICE: Final = 60.0

@@ -26,7 +26,7 @@ from history_words import (
     up,
 )
 
-from actors.testing.history import Began, Bytes, CoreCrashed, Forgot, Held, History, Left, RetryAfter, Withdrawn
+from actors.testing.history.records import Began, Bytes, CoreCrashed, Forgot, Held, History, Left, RetryAfter, Withdrawn
 
 BAD: dict[str, tuple[str, History]] = {
     # P1: one outcome

@@ -13,7 +13,7 @@ from typing import NamedTuple, TypeVar
 from handshake_pair import ALICE, BOB
 
 from actors.identity import Incarnation
-from actors.net.contest import Contender, current, superseded
+from actors.net.connecting.contest import Contender, current, superseded
 from actors.net.messages import ConnectionID
 
 _T = TypeVar("_T")

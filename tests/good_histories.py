@@ -25,7 +25,7 @@ from history_words import (
     up,
 )
 
-from actors.testing.history import Bytes, Forgot, Held, History, RetryAfter, Withdrawn
+from actors.testing.history.records import Bytes, Forgot, Held, History, RetryAfter, Withdrawn
 
 GOOD: dict[str, History] = {
     "nothing happens": story(),

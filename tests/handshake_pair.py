@@ -6,8 +6,8 @@ from typing import TypedDict, Unpack
 
 from actors.identity import Incarnation, NodeID, NodeKey
 from actors.net import wire
-from actors.net.handshake import Acceptor, Dialer, Proven
 from actors.net.messages import Accepted, ConnectionID, ConnectOk, Frame
+from actors.net.proving.handshake import Acceptor, Dialer, Proven
 
 ALICE = NodeKey.from_seed(bytes(range(32)))
 BOB = NodeKey.from_seed(bytes(range(32, 64)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from actors.testing.history import (
+from actors.testing.history.records import (
     Accepted,
     AnyRecord,
     Began,

@@ -17,11 +17,11 @@ from msgspec import Struct
 from msgspec.structs import asdict
 
 from actors.identity import Incarnation
-from actors.net.closing import Asked, Closing
-from actors.net.contest import Contender, current, superseded
-from actors.net.life import step
+from actors.net.connecting.contest import Contender, current, superseded
+from actors.net.life.phases import Action, Event, Facts, Life, Phase
+from actors.net.life.table import step
 from actors.net.messages import ConnectionID
-from actors.net.phases import Action, Event, Facts, Life, Phase
+from actors.net.session.closing import Asked, Closing
 
 NODES = sorted((ALICE.id, BOB.id))
 """Node 1 has the greater NodeID."""

@@ -8,21 +8,21 @@ from __future__ import annotations
 from planting import Bug
 
 _CONNECTION = "actors.net.transport_connection"
-_CONTEST = "actors.net.contest"
-_HANDSHAKE = "actors.net.handshake"
-_LIFE = "actors.net.life"
-_LINK = "actors.net.link"
-_LIVENESS = "actors.net.liveness"
+_CONTEST = "actors.net.connecting.contest"
+_HANDSHAKE = "actors.net.proving.handshake"
+_LIFE = "actors.net.life.table"
+_LINK = "actors.net.session.link"
+_LIVENESS = "actors.net.session.liveness"
 _LOOP = "actors.runtime.loop"
 _NETWORK = "actors.net.network"
-_OUTBOX = "actors.net.outbox"
+_OUTBOX = "actors.net.session.outbox"
 _PEERS = "actors.net.peers"
 _PROXY = "actors.net.node_proxy"
-_RECEIVE = "actors.net.receive"
+_RECEIVE = "actors.net.session.receive"
 _ROUTER = "actors.net.router"
-_SESSION = "actors.net.session"
-_SLOTS = "actors.net.slots"
-_TRANSMIT = "actors.net.transmit"
+_SESSION = "actors.net.session.session"
+_SLOTS = "actors.net.proving.slots"
+_TRANSMIT = "actors.net.session.transmit"
 
 # -- mended once ------------------------------------------------------------------------------------------
 
@@ -366,7 +366,7 @@ INVENTED = (
     Bug(
         name="failed-handshake-stays-open",
         module=_CONNECTION,
-        right="        if self.stream is None:\n            return\n",
+        right="        if stream is None:\n            return\n",
         wrong="        if self.handoff.link is None:\n            return\n",
         undoes="a connection is closed when its engine ends, however far it came (P9)",
         breaks=("P9",),

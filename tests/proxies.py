@@ -18,13 +18,13 @@ from actors.errors import SendError
 from actors.events import DeadLetter, Disconnected, EngineCrashed, Event, ProxyChanged
 from actors.identity import EngineID, NodeKey
 from actors.messages import Message, Request
-from actors.net.backoff import BackoffCfg
-from actors.net.link import Link
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
-from actors.net.receive import Receive
+from actors.net.session.link import Link
+from actors.net.session.receive import Receive
 from actors.node import Node, open_node
 from actors.snapshots import LedgerSnapshot, ProxySnapshot
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
 from transports.memory import MemoryNetwork

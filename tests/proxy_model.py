@@ -1,7 +1,7 @@
-"""A proxy and its Router, reduced to what `actors.net.life` decides about. The bench for test_life.
+"""A proxy and its Router, reduced to what `actors.net.life.table` decides about. The bench for test_life.
 
 `happen` feeds an event to the real table, now or when its turn comes, and carries out the actions, checking each
-against the world. Where questions and promises of an idle close stand, the real `actors.net.closing` says.
+against the world. Where questions and promises of an idle close stand, the real `actors.net.session.closing` says.
 
     python tests/proxy_model.py --late 3       all orders with more events that wait than the tests have
 """
@@ -17,9 +17,9 @@ from typing import NamedTuple
 
 from exploring import Broken, Step, explore
 
-from actors.net.closing import Asked, Closing
-from actors.net.life import step
-from actors.net.phases import Action, Event, Facts, Life, Phase
+from actors.net.life.phases import Action, Event, Facts, Life, Phase
+from actors.net.life.table import step
+from actors.net.session.closing import Asked, Closing
 
 UNWRITTEN, WRITTEN, DELIVERED, EXPIRED, REFUSED = "lost unwritten", "lost written", "delivered", "expired", "refused"
 

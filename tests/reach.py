@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 from actors.net import messages as wire
-from actors.testing.history import Forgot, History, LinkDown, Settled
+from actors.testing.cluster.simulation import Simulation
+from actors.testing.history.records import Forgot, History, LinkDown, Settled
 from actors.testing.scenarios import SCENARIOS
 from actors.testing.scenarios.moments import Crossing, FrameTap
-from actors.testing.search import run
-from actors.testing.simulation import Simulation
+from actors.testing.seeds.search import run
 
 
 class Reach:

@@ -13,15 +13,15 @@ from reach import Reach
 from actors.events import Event, ProxyChanged
 from actors.identity import NodeID
 from actors.net import messages as wire
-from actors.net.closing import Asked
-from actors.net.link import Link
 from actors.net.network import Entry
+from actors.net.session.closing import Asked
+from actors.net.session.link import Link
 from actors.node import Node
 from actors.runtime.waits import Waits
-from actors.testing.history import Accepted, Fault, LinkDown, Phase, Settled, Stopping
+from actors.testing.cluster.simulation import Simulation
+from actors.testing.cluster.watch import Watch
+from actors.testing.history.records import Accepted, Fault, LinkDown, Phase, Settled, Stopping
 from actors.testing.scenarios.moments import Crossing
-from actors.testing.simulation import Simulation
-from actors.testing.watch import Watch
 
 _SEEN: Counter[str] = Counter()
 """What the code under test did since the last run began."""

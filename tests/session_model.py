@@ -12,11 +12,11 @@ from msgspec import msgpack
 
 from actors.errors import DELIVERED, Delivered, Expired, Failure, Lost, Outcome, SendError
 from actors.identity import Incarnation
-from actors.net.credit import FIRST, Inlet
 from actors.net.messages import Ack, Kind, Messages, Resume, Settled, Want
-from actors.net.receive import Arrived, Receive
-from actors.net.runs import Lane, Run
-from actors.net.transmit import Transmit
+from actors.net.session.credit import FIRST, Inlet
+from actors.net.session.receive import Arrived, Receive
+from actors.net.session.runs import Lane, Run
+from actors.net.session.transmit import Transmit
 from actors.net.wire import decode, decode_messages, encode, guarded
 
 TARGETS = ("s", "t", "u")

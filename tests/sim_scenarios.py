@@ -6,10 +6,10 @@ import os
 import signal
 import sys
 
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut
-from actors.testing.history import Bytes
+from actors.testing.history.records import Bytes
 from actors.testing.scenarios import scenario
-from actors.testing.simulation import Simulation
 
 
 @scenario("S1 K2")

@@ -10,9 +10,9 @@ import pytest
 import trio
 from conformance import read_exactly
 
-from actors.testing.troubles import Trouble
-from actors.testing.virtual import run_virtual
-from actors.testing.wires import SimulatedNetwork
+from actors.testing.network.troubles import Trouble
+from actors.testing.network.wires import SimulatedNetwork
+from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress
 from transports.base import send_all
 from transports.errors import ConnectionLost

@@ -9,7 +9,8 @@ from msgspec import msgpack
 
 from actors.identity import NodeID, NodeKey
 from actors.net import wire
-from actors.net.adverts import (
+from actors.net.messages import AdvertAccepted, AdvertContent, AdvertInvalid, AdvertStale, WeightedAddress
+from actors.net.proving.adverts import (
     DOMAIN,
     MAX_BYTES,
     AdvertError,
@@ -19,7 +20,6 @@ from actors.net.adverts import (
     judge,
     next_version,
 )
-from actors.net.messages import AdvertAccepted, AdvertContent, AdvertInvalid, AdvertStale, WeightedAddress
 
 ALICE = NodeKey.from_seed(b"a" * 32)
 BOB = NodeKey.from_seed(b"b" * 32)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.errors import ConfigError
-from actors.net.backoff import Backoff, BackoffCfg
+from actors.net.connecting.backoff import Backoff, BackoffCfg
 
 EVEN = 0.5
 """The throw that gives the base itself."""

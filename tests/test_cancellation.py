@@ -7,11 +7,11 @@ import pytest
 from actors.engine import Engine, on
 from actors.messages import Message
 from actors.node import Node
-from actors.testing.cancellation import cancelled_at, steps, sweep
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Crash, Cut
 from actors.testing.scenarios.cast import Item, Question, Work, cast
-from actors.testing.search import Scenario
-from actors.testing.simulation import Simulation
+from actors.testing.seeds.cancellation import cancelled_at, steps, sweep
+from actors.testing.seeds.search import Scenario
 
 SEED = 1
 

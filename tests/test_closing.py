@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import pytest
 from exploring import Broken, Found, Step, explore
 
-from actors.net.closing import Asked, Closing
+from actors.net.session.closing import Asked, Closing
 
 
 def in_state(state: Asked) -> Closing:

@@ -22,7 +22,7 @@ from actors.console.sim_choices import LAST_SEED, checked_faults, checked_scenar
 from actors.console.sim_figures import Answer, Errand, Tally, deal, replay_line
 from actors.console.sim_worker import done
 from actors.console.sim_workers import search
-from actors.testing.eventlog import own_version, read_log
+from actors.testing.history.eventlog import own_version, read_log
 from actors.testing.scenarios import SCENARIOS
 
 Capture = pytest.CaptureFixture[str]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.identity import Incarnation
-from actors.net import contest
-from actors.net.contest import Contender, beats, current, greatest, superseded
+from actors.net.connecting import contest
+from actors.net.connecting.contest import Contender, beats, current, greatest, superseded
 from actors.net.messages import ConnectionID
 
 LESS, GREATER = NODES

@@ -29,8 +29,8 @@ from history_words import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.testing.diagram import diagram, escaped, numbered
-from actors.testing.history import (
+from actors.testing.history.diagram import diagram, escaped, numbered
+from actors.testing.history.records import (
     Began,
     Bytes,
     CoreCrashed,

@@ -13,7 +13,7 @@ from good_histories import GOOD
 from history_words import DELIVERED, sent, story
 from msgspec.structs import replace
 
-from actors.testing.eventlog import (
+from actors.testing.history.eventlog import (
     Header,
     LogError,
     check_version,
@@ -23,7 +23,7 @@ from actors.testing.eventlog import (
     read_header,
     read_log,
 )
-from actors.testing.history import AnyRecord, History
+from actors.testing.history.records import AnyRecord, History
 
 HEADER = header_of("chaos", 17, {4, 1}, "0123456789abcdef")
 

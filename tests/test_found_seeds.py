@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.testing.scenarios import SCENARIOS
-from actors.testing.search import run
+from actors.testing.seeds.search import run
 
 FOUND = {
     "a frame of many messages was larger than the peer took": ("cuts", 25),

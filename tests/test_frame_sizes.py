@@ -6,9 +6,9 @@ import pytest
 
 from actors.errors import SendError
 from actors.net.messages import MAX_FRAME_LEAST, Ack, Kind, Limit, Refusal
-from actors.net.receive import MAX_REFUSALS
-from actors.net.runs import Lane, Run
-from actors.net.transmit import Transmit
+from actors.net.session.receive import MAX_REFUSALS
+from actors.net.session.runs import Lane, Run
+from actors.net.session.transmit import Transmit
 from actors.net.wire import encode
 
 SIZES = (3, 40, 900, 30_000, 65_000)

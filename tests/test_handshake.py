@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from actors.errors import ProtocolError
 from actors.identity import Incarnation
 from actors.net import wire
-from actors.net.handshake import HandshakeFailed
 from actors.net.messages import (
     Accepted,
     ConnectionID,
@@ -25,7 +24,8 @@ from actors.net.messages import (
     Ping,
     Proof,
 )
-from actors.net.transcript import Channel
+from actors.net.proving.handshake import HandshakeFailed
+from actors.net.proving.transcript import Channel
 
 
 def test_four_steps_prove_both_nodes_to_each_other() -> None:

@@ -25,9 +25,9 @@ from msgspec import msgpack, structs
 from actors.errors import ProtocolError
 from actors.identity import Incarnation
 from actors.net import wire
-from actors.net.handshake import Acceptor, Dialer, HandshakeFailed
 from actors.net.messages import ConnectionID, ConnectOk, ConnectRequest, Denied, HandshakeRefused, Proof
-from actors.net.transcript import Channel, Transcript
+from actors.net.proving.handshake import Acceptor, Dialer, HandshakeFailed
+from actors.net.proving.transcript import Channel, Transcript
 
 STOPPED = (HandshakeFailed, ProtocolError)
 

@@ -11,7 +11,6 @@ from proxies import ID, KEYS, Bench, Question, bench, virtual
 
 from actors.events import Disconnected, HostileConnection
 from actors.identity import Incarnation
-from actors.net.handshake import Dialer, HandshakeFailed
 from actors.net.messages import (
     Ack,
     Frame,
@@ -25,6 +24,7 @@ from actors.net.messages import (
     Settled,
     Want,
 )
+from actors.net.proving.handshake import Dialer, HandshakeFailed
 from actors.net.wire import decode, encode, encode_messages
 from transports.addresses import MemoryAddress
 from transports.base import receive_frame, send_all

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from actors.net.life import table_as_markdown
+from actors.net.life.table import table_as_markdown
 
 ROOT = Path(__file__).parents[1]
 
@@ -111,16 +111,17 @@ class Plant(NamedTuple):
 PLANTS = [
     Plant("actors/identity.py", "from actors import engine", "floors"),
     Plant("actors/messages/__init__.py", "from actors.runtime import clock", "floors"),
-    Plant("actors/net/wire.py", "from actors.net import link", "net"),
+    Plant("actors/net/wire.py", "from actors.net.session import link", "net"),
     Plant("actors/net/node_proxy.py", "from actors.net import transport_protocol", "net"),
-    Plant("actors/net/delivery.py", "from actors.net import session", "net"),
+    Plant("actors/net/session/delivery.py", "from actors.net.session import session", "session"),
+    Plant("actors/testing/judge/order.py", "from actors.testing.cluster import trace", "testing"),
     Plant("actors/net/vocabulary.py", "from actors.net import network", "net"),
     Plant("actors/net/newcomer.py", "", "net"),
     Plant("actors/control/surface.py", "from actors import node", "floors"),
     Plant("actors/newcomer.py", "", "floors"),
     Plant("transports/frames.py", "from transports import base", "transports"),
     Plant("transports/errors.py", "import actors.errors", "packages"),
-    Plant("actors/net/handshake.py", "import trio", "pure"),
+    Plant("actors/net/proving/handshake.py", "import trio", "pure"),
     Plant("actors/engine/policy.py", "import random", "pure"),
     Plant("transports/addresses.py", "from transports.streams import *", "pure"),
     Plant("actors/state.py", "import rich", "console"),
@@ -237,7 +238,7 @@ def test_a_sentence_of_the_specification_has_its_module_and_its_test(number: str
 
 
 def test_the_table_of_a_proxys_life_is_the_one_that_is_followed() -> None:
-    shown = ARCHITECTURE.partition("<!-- the table of actors.net.life -->\n")[2].partition("\n\n")[0]
+    shown = ARCHITECTURE.partition("<!-- the table of actors.net.life.table -->\n")[2].partition("\n\n")[0]
     assert shown == table_as_markdown()
 
 

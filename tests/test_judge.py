@@ -12,7 +12,7 @@ from good_histories import GOOD
 from history_words import began, got, sent, settled, story, told
 
 from actors.testing import judge as package
-from actors.testing.history import History
+from actors.testing.history.records import History
 from actors.testing.judge import judge
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from proxy_model import World, endless, explored, steps, unfinished
 
-from actors.net.life import TABLE, Condition, Holders, Rule, step, table_as_markdown
-from actors.net.phases import Action, Event, Facts, Life, Phase
+from actors.net.life.phases import Action, Event, Facts, Life, Phase
+from actors.net.life.table import TABLE, Condition, Holders, Rule, step, table_as_markdown
 
 NOTHING = Facts()
 QUEUED = Facts(queued=True)

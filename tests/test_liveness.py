@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from actors.errors import ConfigError
-from actors.net.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
+from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
 
 
 def judge(liveness: Liveness, now: float) -> object:

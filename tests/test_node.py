@@ -14,7 +14,7 @@ from actors.engine import Engine, on
 from actors.errors import ConfigError, EngineNameError, Lost, Refused
 from actors.identity import EngineID, NodeKey
 from actors.messages import Request
-from actors.net.adverts import AdvertError
+from actors.net.proving.adverts import AdvertError
 from actors.node import open_node
 from transports.errors import AddressError, AddressInUse
 from transports.memory import MemoryNetwork

@@ -12,7 +12,7 @@ from planted_bugs import BUGS
 from planting import Bug, planted
 
 from actors.testing.scenarios import SCENARIOS
-from actors.testing.search import run
+from actors.testing.seeds.search import run
 
 
 @pytest.fixture(autouse=True)

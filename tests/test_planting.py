@@ -14,7 +14,7 @@ import pytest
 from planted_bugs import BUGS
 from planting import Bug, NotPlanted, planted
 
-from actors.net.life import Event, Facts, Life, Phase, step
+from actors.net.life.table import Event, Facts, Life, Phase, step
 
 GARDEN = """
 from __future__ import annotations

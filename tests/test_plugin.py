@@ -13,9 +13,9 @@ import trio
 
 import actors.cluster
 import actors.testing.plugin
-import actors.testing.real  # all that the runs import is kept between them  # noqa: F401
+import actors.testing.virtual.real  # all that the runs import is kept between them  # noqa: F401
 from actors.testing.nodes import LATENCY, open_seeded_cluster
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.runner import run_virtual
 
 pytest_plugins = ["pytester"]
 
@@ -357,7 +357,7 @@ def test_a_test_that_passes_or_has_no_seed_shows_none(runs: Runs) -> None:
 def test_simulated_tests_find_the_options(runs: Runs) -> None:
     runs.passes(
         """
-from actors.testing.chosen import choose
+from actors.testing.seeds.chosen import choose
 
 def test_it(request):
     chosen = choose(request.config)

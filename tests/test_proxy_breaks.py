@@ -7,7 +7,7 @@ import trio
 from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost, Refused
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
 from transports.pipes import Pipe
 

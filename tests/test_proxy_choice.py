@@ -6,7 +6,7 @@ import pytest
 import trio
 from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, virtual
 
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.runner import run_virtual
 from transports.pipes import Pipe
 
 

@@ -12,10 +12,10 @@ from proxies import DAY, ID, Bench, Item, Journal, Question, Wires, bench, half_
 
 from actors.errors import Expired, Lost, Refused, SendError
 from actors.events import HostileConnection
-from actors.net.liveness import LivenessCfg
 from actors.net.network import NetworkCfg
+from actors.net.session.liveness import LivenessCfg
 from actors.node import Node
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.runner import run_virtual
 from transports.memory_connection import Connection
 from transports.pipes import Pipe
 

@@ -7,12 +7,12 @@ import trio
 from proxies import CFG, ID, Bench, Item, Question, Wait, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Lost, Refused
-from actors.net.closing import Asked
-from actors.net.liveness import LivenessCfg
+from actors.net.life.phases import Facts
 from actors.net.network import NetworkCfg
 from actors.net.node_proxy import NodeProxy
-from actors.net.phases import Facts
-from actors.testing.virtual import run_virtual
+from actors.net.session.closing import Asked
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.virtual.runner import run_virtual
 
 IDLE = NetworkCfg(idle_after=2.0)
 

@@ -6,7 +6,7 @@ import trio
 from proxies import ID, KEYS, Item, Question, bench, half_open, mute, virtual
 
 from actors.errors import Lost
-from actors.net.adverts import NodeAdvert
+from actors.net.proving.adverts import NodeAdvert
 
 
 def _advert(version: int, *names: str) -> NodeAdvert:

@@ -9,9 +9,9 @@ import trio
 from proxies import CFG, ID, Bench, Item, Question, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.runner import run_virtual
 
 IDLE = NetworkCfg(idle_after=2.0)
 

@@ -8,8 +8,8 @@ from proxies import ID, KEYS, Item, Question, Wait, bench, mute, virtual
 
 from actors.errors import Lost, ProtocolError
 from actors.events import Disconnected, DuplicateIdentity
-from actors.net.adverts import NodeAdvert
 from actors.net.network import NetworkCfg
+from actors.net.proving.adverts import NodeAdvert
 from actors.runtime.codec import Codec
 
 # -- 10: the peer restarts --------------------------------------------------------------------------------------

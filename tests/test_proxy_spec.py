@@ -10,7 +10,7 @@ from actors.errors import Lost
 from actors.events import Connected, DialFailed, EngineStarted
 from actors.identity import EngineID, NodeKey
 from actors.messages import Local, Timer
-from actors.net.adverts import NodeAdvert
+from actors.net.life.phases import Facts
 from actors.net.node_proxy import (
     NodeProxy,
     NodeProxyActionArguments,
@@ -19,7 +19,7 @@ from actors.net.node_proxy import (
     NodeProxyMailboxState,
     NodeProxyTimerHandle,
 )
-from actors.net.phases import Facts
+from actors.net.proving.adverts import NodeAdvert
 from actors.net.vocabulary import DrainDue, EstablishDue, RetryDue
 
 

@@ -33,8 +33,8 @@ from actors.errors import Crashed
 from actors.identity import NodeKey
 from actors.messages import Message, Request, Started
 from actors.node import Node, open_node
-from actors.testing.real import NothingReal, NotSimulated
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.real import NothingReal, NotSimulated
+from actors.testing.virtual.runner import run_virtual
 from transports.memory import MemoryNetwork
 
 HERE = Path(__file__).name

@@ -11,15 +11,15 @@ import pytest
 from reach import reached
 from reach_wider import WiderReach, looking_wider
 
-from actors.net.liveness import LivenessCfg
-from actors.testing.history import LinkDown
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.cluster.simulation import Simulation
+from actors.testing.history.records import LinkDown
 from actors.testing.scenarios import SCENARIOS
 from actors.testing.scenarios.intruders import HINTS
 from actors.testing.scenarios.liars import FATAL
 from actors.testing.scenarios.liveness import quiet_for
 from actors.testing.scenarios.rings import Edges, try_topology
-from actors.testing.search import run
-from actors.testing.simulation import Simulation
+from actors.testing.seeds.search import run
 
 REACH = {
     # PROTOCOL section 14: 11

@@ -9,17 +9,17 @@ import pytest
 import trio
 from reach import reached
 
-from actors.net.liveness import LivenessCfg
 from actors.net.messages import Ack, Messages
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Crash, Cut, Deaf, Fault
-from actors.testing.history import Entered, LinkDown, Settled
-from actors.testing.history import Fault as FaultRecord
+from actors.testing.history.records import Entered, LinkDown, Settled
+from actors.testing.history.records import Fault as FaultRecord
 from actors.testing.scenarios import SCENARIOS
 from actors.testing.scenarios.breaks import HangUp
 from actors.testing.scenarios.cast import Item, cast
 from actors.testing.scenarios.moments import FrameTap, Moments, Stroke, sets_out
-from actors.testing.search import Result, run
-from actors.testing.simulation import Simulation
+from actors.testing.seeds.search import Result, run
 
 REACH = {
     # PROTOCOL section 14: 1

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.errors import ConfigError
-from actors.net.history import COOLING, COOLING_CAP, KEPT, DialHistory
-from actors.net.selection import Attempt, DialPrefs, Offer, explain, rank
+from actors.net.connecting.history import COOLING, COOLING_CAP, KEPT, DialHistory
+from actors.net.connecting.selection import Attempt, DialPrefs, Offer, explain, rank
 from transports.addresses import TransportAddress, parse_address
 
 TLS, QUIC, WSS = "tls://peer.example:1", "quic://peer.example:2", "wss://peer.example:3"

@@ -19,14 +19,14 @@ from actors.errors import ConfigError, DefinitionError, Lost
 from actors.identity import EngineID
 from actors.messages import Message, Request
 from actors.node import Node
-from actors.testing.chosen import choose
+from actors.testing.cluster.simulation import NotRunning, Simulation
 from actors.testing.faults import GENTLE, KINDS, Bounce, Crash, Cut, Fault, Flap, Partition, Stall, WallJump
-from actors.testing.history import Bytes
-from actors.testing.history import Fault as Inflicted
-from actors.testing.real import NotSimulated
-from actors.testing.simulate import SimulationFailed, simulate
-from actors.testing.simulation import NotRunning, Simulation
-from actors.testing.storm import LONGEST, MOST, OVER, Moment, shortened
+from actors.testing.history.records import Bytes
+from actors.testing.history.records import Fault as Inflicted
+from actors.testing.seeds.chosen import choose
+from actors.testing.seeds.simulate import SimulationFailed, simulate
+from actors.testing.seeds.storm import LONGEST, MOST, OVER, Moment, shortened
+from actors.testing.virtual.real import NotSimulated
 
 pytest_plugins = ["pytester"]
 
@@ -334,7 +334,7 @@ def test_pytests_own_way_to_fail_is_a_failure() -> None:
 SUITE = """
 import pytest
 from actors.testing.faults import Cut
-from actors.testing.simulate import simulate
+from actors.testing.seeds.simulate import simulate
 
 class TestShop:
     @pytest.mark.parametrize("which", ["a b"])
@@ -482,7 +482,7 @@ def test_none_strikes_while_nodes_stop_at_the_end_of_a_test() -> None:
 
 
 def test_a_fault_may_strike_while_something_is_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actors.testing.storm._moment", lambda *_: Moment(5, 0.0))
+    monkeypatch.setattr("actors.testing.seeds.storm._moment", lambda *_: Moment(5, 0.0))
     times = {at for seed in range(1, 5) for at, _ in inflicted(seed, monkeypatch=monkeypatch, faults=("cut",))}
     assert 0 < max(times) < 1
 

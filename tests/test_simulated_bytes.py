@@ -19,8 +19,8 @@ from conformance import run as run_check
 from simulated import HOUR, RTT, dial, listening, pair, passes, reaches, silence, virtual
 from trio.testing import wait_all_tasks_blocked
 
-from actors.testing.virtual import run_virtual
-from actors.testing.wires import SimulatedNetwork
+from actors.testing.network.wires import SimulatedNetwork
+from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress, TCPAddress
 from transports.base import send_all
 from transports.errors import ConnectFailed
@@ -379,7 +379,7 @@ async def traffic(seed: int) -> SimulatedNetwork:
 SCRIPT = """
 from functools import partial
 from math import inf
-from actors.testing.virtual import run_virtual
+from actors.testing.virtual.runner import run_virtual
 from test_simulated_bytes import traffic
 print(run_virtual(partial(traffic, 7), seed=7).digest.hex())
 """

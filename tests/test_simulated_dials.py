@@ -9,8 +9,8 @@ import pytest
 import trio
 from simulated import HOUR, RTT, TROUBLES, dial, hangs, listening, pair, passes, reaches, virtual
 
-from actors.testing.virtual import run_virtual
-from actors.testing.wires import SimulatedNetwork
+from actors.testing.network.wires import SimulatedNetwork
+from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
 

@@ -12,9 +12,9 @@ from conformance import fill, lost, pattern, read, read_exactly
 from simulated import HOUR, RTT, TROUBLES, dial, hangs, is_cut, listening, pair, passes, reaches, silence, virtual
 from trio.testing import wait_all_tasks_blocked
 
-from actors.testing.troubles import Trouble
-from actors.testing.virtual import run_virtual
-from actors.testing.wires import SimulatedNetwork
+from actors.testing.network.troubles import Trouble
+from actors.testing.network.wires import SimulatedNetwork
+from actors.testing.virtual.runner import run_virtual
 from transports.base import send_all
 from transports.errors import ConnectFailed, ConnectionLost
 from transports.memory_connection import Connection, MemoryStream

@@ -9,16 +9,16 @@ import sys
 import pytest
 import trio
 
+from actors.testing.cluster.simulation import NotRunning, NotSettled, Simulation
 from actors.testing.faults import KINDS, Crash, Cut, draw
-from actors.testing.history import Ended, Entered, Fault, Settled
+from actors.testing.history.records import Ended, Entered, Fault, Settled
 from actors.testing.scenarios import SCENARIOS
 from actors.testing.scenarios.cast import Item, cast
-from actors.testing.search import Result, run, shrink
-from actors.testing.simulation import NotRunning, NotSettled, Simulation
+from actors.testing.seeds.search import Result, run, shrink
 
 HASHES = """
 from actors.testing.scenarios import SCENARIOS
-from actors.testing.search import run
+from actors.testing.seeds.search import run
 print(*(run(SCENARIOS[name].body, seed).trace_hash for name in ("cuts", "chaos") for seed in range(4)))
 """
 

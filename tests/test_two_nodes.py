@@ -16,9 +16,9 @@ from exploring import Found
 from node_model import Variant
 from two_nodes_model import ALL, Whims, World, connected, explored, forget, unconnected
 
-from actors.net import contest
-from actors.net.life import TABLE, Condition, Rule
-from actors.net.phases import Action, Event, Phase
+from actors.net.connecting import contest
+from actors.net.life.phases import Action, Event, Phase
+from actors.net.life.table import TABLE, Condition, Rule
 
 
 @pytest.mark.slow

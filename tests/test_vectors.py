@@ -18,8 +18,6 @@ from actors.errors import IdentityError
 from actors.identity import Incarnation, NodeID
 from actors.messages import Request
 from actors.net import wire
-from actors.net.adverts import NodeAdvert
-from actors.net.handshake import HandshakeFailed
 from actors.net.messages import (
     Ack,
     Advert,
@@ -47,7 +45,9 @@ from actors.net.messages import (
     Status,
     Want,
 )
-from actors.net.transcript import DOMAIN
+from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.handshake import HandshakeFailed
+from actors.net.proving.transcript import DOMAIN
 
 PAGE = Path(__file__).parent.parent / "PROTOCOL.md"
 CERTIFICATE = b"the server's certificate in DER"

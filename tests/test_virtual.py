@@ -21,8 +21,8 @@ from trio.abc import Instrument
 from trio.lowlevel import Abort, ParkingLot, RaiseCancelT, Task, wait_task_rescheduled
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from actors.testing import virtual
-from actors.testing.virtual import SimulationHung, TrioHasChanged, run_virtual
+from actors.testing.virtual import runner as virtual
+from actors.testing.virtual.runner import SimulationHung, TrioHasChanged, run_virtual
 
 ROOT = Path(__file__).parents[1]
 

@@ -19,8 +19,8 @@ from msgspec import Struct
 from node_model import UNWRITTEN, WRITTEN, Deeds, Frame, Key, Node, Turn, Variant, react
 from proxy_model import Figures, undisturbed
 
-from actors.net.closing import Asked
-from actors.net.phases import Phase
+from actors.net.life.phases import Phase
+from actors.net.session.closing import Asked
 
 
 class Wire(Struct, frozen=True, cache_hash=True):

@@ -15,9 +15,9 @@ from actors.console.sim_choices import checked_faults, checked_scenario, checked
 from actors.console.sim_story import Story, lines_of, wrong
 from actors.console.sim_table import known_scenarios
 from actors.errors import ConfigError
-from actors.testing.diagram import diagram
-from actors.testing.eventlog import SUFFIX, check_version, encode_log, header_of, read_header
-from actors.testing.search import Result, run
+from actors.testing.history.diagram import diagram
+from actors.testing.history.eventlog import SUFFIX, check_version, encode_log, header_of, read_header
+from actors.testing.seeds.search import Result, run
 
 if TYPE_CHECKING:
     from actors.testing.scenarios import Scenario

@@ -11,7 +11,7 @@ from actors.console.options import Json, Load, flag
 
 if TYPE_CHECKING:
     from actors.console.sim_again import Again
-    from actors.testing.search import Result
+    from actors.testing.seeds.search import Result
 
 
 def shrink(
@@ -47,7 +47,7 @@ def shrink(
 def _smallest(again: Again) -> tuple[Result, frozenset[int]]:
     from actors.console.sim_again import run_again
     from actors.console.sim_progress import open_bar
-    from actors.testing.search import shrunk
+    from actors.testing.seeds.search import shrunk
 
     runs = 0
     with open_bar(None) as advance:

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from actors.console.sim_figures import PromisesBroken, counted, replay_line
 from actors.errors import ActorError
-from actors.testing.history import Fault, Violation
-from actors.testing.search import Result
+from actors.testing.history.records import Fault, Violation
+from actors.testing.seeds.search import Result
 
 
 class TraceDiffers(ActorError):

@@ -20,7 +20,7 @@ import msgspec
 
 from actors.console.sim_figures import Answer, Errand
 from actors.testing.scenarios import SCENARIOS
-from actors.testing.search import Result, run, shrink
+from actors.testing.seeds.search import Result, run, shrink
 
 _WORDS = 2000
 """Characters of one reason that go into an answer."""

@@ -2,10 +2,10 @@
 
 router  node_proxy  transport_protocol  transport_connection     engines; they never import each other
 network, vocabulary        what these engines share, and what they say to each other
-session                    which connection carries a session; delivery: from it into mailboxes
-link > outbox              the hot path between nodes
-transmit, receive, credit  the halves of a session
-life, phases, backoff, selection, history, liveness, closing, contest, peers, slots     decisions
-handshake, transcript, adverts                                                          proofs
+session/                   exactly once over connections that break: the hot path, its two halves, its end
+peers                      what a node keeps of its peers across proxies and connections
+life/                      the life of a proxy, decided by one table
+connecting/                which address is dialed, when, and which of several connections stays
+proving/                   who is there: the handshake, and adverts
 wire > messages            the records that cross the wire, on one page (PROTOCOL.md shows the bytes)
 """

@@ -15,18 +15,18 @@ from msgspec import Struct
 
 from actors.errors import Refused, SendError
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
-from actors.net.adverts import NodeAdvert
-from actors.net.backoff import BackoffCfg
-from actors.net.conditions import Conditions
-from actors.net.life import Life
-from actors.net.liveness import LivenessCfg
-from actors.net.locality import is_local
+from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.locality import is_local
+from actors.net.life.table import Life
 from actors.net.messages import MAX_FRAME, Kind
-from actors.net.outbox import CAPACITY, Outbox
 from actors.net.peers import PeerRecord, Peers
-from actors.net.receive import Receive
-from actors.net.runs import Ledger, Run
-from actors.net.session import IDLE_AFTER, Session
+from actors.net.proving.adverts import NodeAdvert
+from actors.net.session.conditions import Conditions
+from actors.net.session.liveness import LivenessCfg
+from actors.net.session.outbox import CAPACITY, Outbox
+from actors.net.session.receive import Receive
+from actors.net.session.runs import Ledger, Run
+from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
 _MAX_CLAIMED_BOOT = 1 << 63

@@ -20,17 +20,17 @@ from actors.errors import Lost, SendError
 from actors.events import Connected, DialFailed, Disconnected, DuplicateIdentity, ProxyChanged
 from actors.identity import EngineID
 from actors.messages import Started
-from actors.net.adverts import next_version
-from actors.net.backoff import Backoff
-from actors.net.delivery import Delivery
-from actors.net.life import Action, Event, Facts, Life, Phase, step
-from actors.net.link import Link
+from actors.net.connecting.backoff import Backoff
+from actors.net.connecting.selection import Attempt, DialPrefs, Offer, rank
+from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Frame
 from actors.net.network import Entry, Network, NetworkCfg
-from actors.net.outbox import FRAME_MARGIN
 from actors.net.peers import Judgement
-from actors.net.selection import Attempt, DialPrefs, Offer, rank
-from actors.net.session import Session
+from actors.net.proving.adverts import next_version
+from actors.net.session.delivery import Delivery
+from actors.net.session.link import Link
+from actors.net.session.outbox import FRAME_MARGIN
+from actors.net.session.session import Session
 from actors.net.vocabulary import (
     ROUTER,
     AdvertCame,
@@ -302,7 +302,7 @@ class NodeProxy(Engine):
 
     @property
     def state_of_life(self) -> Life:
-        """Where this proxy stands (`actors.net.life`)."""
+        """Where this proxy stands (`actors.net.life.table`)."""
         return self.entry.life
 
     def _facts(self) -> Facts:

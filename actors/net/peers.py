@@ -11,11 +11,11 @@ from msgspec import Struct
 
 from actors.errors import ActorError, ConfigError
 from actors.identity import Incarnation, NodeID
-from actors.net.adverts import NodeAdvert
-from actors.net.contest import greatest
-from actors.net.history import DialHistory
-from actors.net.life import Holders
+from actors.net.connecting.contest import greatest
+from actors.net.connecting.history import DialHistory
+from actors.net.life.table import Holders
 from actors.net.messages import ConnectionID
+from actors.net.proving.adverts import NodeAdvert
 
 MOST_PEERS = 10_000
 PROBES = 64

@@ -12,11 +12,11 @@ from actors.errors import Refused
 from actors.events import AdvertRejected
 from actors.identity import EngineID, NodeID
 from actors.messages import Local, Started
-from actors.net.adverts import Decision, NodeAdvert, consider
-from actors.net.life import Event
+from actors.net.life.table import Event
 from actors.net.messages import AdvertInvalid, AdvertReply
 from actors.net.network import Entry, Network
 from actors.net.peers import PeersFull
+from actors.net.proving.adverts import Decision, NodeAdvert, consider
 from actors.net.vocabulary import (
     Admit,
     AdvertChanged,

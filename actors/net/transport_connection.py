@@ -14,11 +14,11 @@ from actors.engine import Engine, on
 from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
-from actors.net.contest import Contender
-from actors.net.handshake import Acceptor, Dialer, HandshakeFailed, Proven
-from actors.net.link import Link
+from actors.net.connecting.contest import Contender
 from actors.net.messages import MAX_FRAME_UNPROVEN
 from actors.net.network import Network
+from actors.net.proving.handshake import Acceptor, Dialer, HandshakeFailed, Proven
+from actors.net.session.link import Link
 from actors.net.vocabulary import (
     ROUTER,
     Admit,

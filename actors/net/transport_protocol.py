@@ -13,7 +13,7 @@ from msgspec import field
 from actors.engine import Engine, Policy, on
 from actors.identity import EngineID
 from actors.net.network import Network
-from actors.net.slots import Slots
+from actors.net.proving.slots import Slots
 from actors.net.vocabulary import Dial, Evict, Incoming, Settling
 from transports.base import Listener, Stream, Transport
 from transports.errors import ListenerClosed

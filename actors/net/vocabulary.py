@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from actors.identity import EngineID, Incarnation, NodeID
 from actors.messages import Local, Timer
-from actors.net.adverts import NodeAdvert
-from actors.net.contest import Contender
-from actors.net.handshake import Proven
-from actors.net.life import Event
-from actors.net.link import Link
+from actors.net.connecting.contest import Contender
+from actors.net.life.table import Event
 from actors.net.messages import AdvertReply, ConnectionID, Frame
+from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.handshake import Proven
+from actors.net.session.link import Link
 from transports.addresses import TransportAddress
 from transports.base import Stream
 from transports.frames import FrameBuffer

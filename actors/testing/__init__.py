@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from actors.testing import faults
-    from actors.testing.history import History, Violation
-    from actors.testing.simulate import simulate
-    from actors.testing.simulation import NotRunning, NotSettled, Simulation
-    from actors.testing.virtual import SimulationHung, run_virtual
-    from actors.testing.wires import SimulatedNetwork
+    from actors.testing.cluster.simulation import NotRunning, NotSettled, Simulation
+    from actors.testing.history.records import History, Violation
+    from actors.testing.network.wires import SimulatedNetwork
+    from actors.testing.seeds.simulate import simulate
+    from actors.testing.virtual.runner import SimulationHung, run_virtual
 
 __all__ = [
     "History",
@@ -38,11 +38,11 @@ __all__ = [
 ]
 
 _HOMES = {
-    "actors.testing.history": ("History", "Violation"),
-    "actors.testing.simulate": ("simulate",),
-    "actors.testing.simulation": ("NotRunning", "NotSettled", "Simulation"),
-    "actors.testing.virtual": ("SimulationHung", "run_virtual"),
-    "actors.testing.wires": ("SimulatedNetwork",),
+    "actors.testing.history.records": ("History", "Violation"),
+    "actors.testing.seeds.simulate": ("simulate",),
+    "actors.testing.cluster.simulation": ("NotRunning", "NotSettled", "Simulation"),
+    "actors.testing.virtual.runner": ("SimulationHung", "run_virtual"),
+    "actors.testing.network.wires": ("SimulatedNetwork",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

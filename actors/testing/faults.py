@@ -15,10 +15,10 @@ import trio
 import trio.testing
 from msgspec import Struct
 
-from actors.testing.troubles import Trouble
+from actors.testing.network.troubles import Trouble
 
 if TYPE_CHECKING:
-    from actors.testing.simulation import Simulation
+    from actors.testing.cluster.simulation import Simulation
 
 
 @dataclass_transform(frozen_default=True)

@@ -23,8 +23,8 @@ import pytest
 
 if TYPE_CHECKING:
     from actors.node import Node
-    from actors.testing.chosen import Chosen
-    from actors.testing.real import NothingReal
+    from actors.testing.seeds.chosen import Chosen
+    from actors.testing.virtual.real import NothingReal
 
 _OPTIONS = {
     "--actors-seed": ("N", "run simulated tests, and those with `cluster` or `seed`, from this seed alone"),
@@ -42,7 +42,7 @@ _guard: pytest.StashKey[NothingReal] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`actors.testing.chosen` reads them."""
+    """`actors.testing.seeds.chosen` reads them."""
     group = parser.getgroup("trio-actors", "trio-actors")
     for option, (metavar, words) in _OPTIONS.items():
         group.addoption(option, metavar=metavar, help=words)
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _choice(config: pytest.Config) -> Chosen:
-    from actors.testing.chosen import choose
+    from actors.testing.seeds.chosen import choose
 
     return choose(config)
 
@@ -141,8 +141,8 @@ def _uses_cluster(item: pytest.Item) -> bool:
 def _runner(item: pytest.Item) -> Callable[..., object]:
     def run(main: Callable[[], Awaitable[object]], *, clock: Any = None, instruments: Iterable[Any] = ()) -> object:
         __tracebackhide__ = True
-        from actors.testing.real import NothingReal
-        from actors.testing.virtual import run_virtual
+        from actors.testing.virtual.real import NothingReal
+        from actors.testing.virtual.runner import run_virtual
 
         seed = _seed_of(item)
         with NothingReal(seed, allow=_marked(item)[1].get("allow", ())) as item.stash[_guard]:
@@ -170,7 +170,7 @@ def _problem(item: pytest.Item) -> str:
     if hasattr(test, "hypothesis"):
         return (
             "the fixture `cluster` is there once for all examples of @given; open one in each of them:"
-            " run_virtual() of actors.testing.virtual and open_seeded_cluster() of actors.testing.nodes"
+            " run_virtual() of actors.testing.virtual.runner and open_seeded_cluster() of actors.testing.nodes"
         )
     return "" if iscoroutinefunction(test) else f"{item.name} uses the fixture `cluster` and must be an `async def`"
 

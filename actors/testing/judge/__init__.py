@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import TypeAlias
 
-from actors.testing.history import History, Violation
+from actors.testing.history.records import History, Violation
 from actors.testing.judge.book import Book
 from actors.testing.judge.causes import lost_without_cause
 from actors.testing.judge.figures import full_queues, wrong_ledgers

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct
 
-from actors.testing.history import (
+from actors.testing.history.records import (
     Accepted,
     Began,
     Ended,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from actors.testing.history import Fault, Forgot, LinkUp, Settled, Told, Violation
+from actors.testing.history.records import Fault, Forgot, LinkUp, Settled, Told, Violation
 from actors.testing.judge.book import Book, Message, Pair, outcome
 from actors.testing.judge.ties import NO_CONNECTION, Ties
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from actors.testing.history import Held, Ledger, Violation
+from actors.testing.history.records import Held, Ledger, Violation
 from actors.testing.judge.book import Book
 from actors.testing.judge.lives import NEVER
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from actors.testing.history import Entered
+from actors.testing.history.records import Entered
 from actors.testing.judge.book import Book, Message, engine
 from actors.testing.judge.lives import NEVER
 

@@ -9,7 +9,7 @@ import sys
 from bisect import bisect_left
 from typing import TypeAlias, TypeVar
 
-from actors.testing.history import AnyRecord, Began, Ended, Fault, Healed, Stopping
+from actors.testing.history.records import AnyRecord, Began, Ended, Fault, Healed, Stopping
 
 R = TypeVar("R", bound=AnyRecord)
 Places: TypeAlias = list[tuple[int, R]]

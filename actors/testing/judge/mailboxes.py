@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from actors.testing.history import Violation
+from actors.testing.history.records import Violation
 from actors.testing.judge.book import Book, Message, engine, outcome
 from actors.testing.judge.lanes import Entry, Lane, Lanes
 from actors.testing.judge.lives import NEVER

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from actors.testing.history import Entered, Handled, Violation
+from actors.testing.history.records import Entered, Handled, Violation
 from actors.testing.judge.book import Book, engine
 from actors.testing.judge.lanes import Entry, Lane, Lanes, Track, following
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.testing.history import Settled, Told, Violation
+from actors.testing.history.records import Settled, Told, Violation
 from actors.testing.judge.book import Book, Message, outcome
 from actors.testing.judge.lives import NEVER
 

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator
 
-from actors.testing.history import Phase, Violation
+from actors.testing.history.records import Phase, Violation
 from actors.testing.judge.book import Book, Message, Pair, outcome
 from actors.testing.judge.lives import Places
 from actors.testing.judge.ties import NO_CONNECTION, Ties

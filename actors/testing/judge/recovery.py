@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from actors.testing.history import Fault, Healed, LinkDown, LinkUp, Permanence, RetryAfter, Violation
+from actors.testing.history.records import Fault, Healed, LinkDown, LinkUp, Permanence, RetryAfter, Violation
 from actors.testing.judge.book import Book, Pair
 from actors.testing.judge.lives import Places, Run
 from actors.testing.judge.ties import Ties

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actors.testing.history import Bytes, CoreCrashed, Ended, Entered, Handled, Left, LinkUp, Violation
+from actors.testing.history.records import Bytes, CoreCrashed, Ended, Entered, Handled, Left, LinkUp, Violation
 from actors.testing.judge.book import Book, engine
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import defaultdict
 
-from actors.testing.history import LinkDown, LinkUp, Permanence
+from actors.testing.history.records import LinkDown, LinkUp, Permanence
 from actors.testing.judge.book import Book, Pair
 from actors.testing.judge.lives import Places
 

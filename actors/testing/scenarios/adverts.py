@@ -6,19 +6,19 @@ from collections.abc import Callable
 
 import trio
 
-from actors.net.adverts import NodeAdvert
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.messages import Advert, AdvertAccepted, AdvertInvalid, AdvertReply, AdvertStale
 from actors.net.network import NetworkCfg
+from actors.net.proving.adverts import NodeAdvert
 from actors.net.wire import encode
 from actors.node import Node
-from actors.testing.cluster import WALL
+from actors.testing.cluster.hosts import key_of
+from actors.testing.cluster.members import WALL
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Crash, Fault, IgnoreDials, Refuse, WallJump
-from actors.testing.hosts import key_of
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Liar, stranger_key
-from actors.testing.simulation import Simulation
 from transports.addresses import TransportAddress
 from transports.base import Listener, Stream
 from transports.errors import AddressError, ConnectFailed

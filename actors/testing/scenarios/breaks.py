@@ -5,8 +5,8 @@ from __future__ import annotations
 from random import Random
 from typing import ClassVar
 
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Blackhole, Cut, Fault
-from actors.testing.simulation import Simulation
 from transports.memory_connection import Connection
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import trio
 
-from actors.testing.cancellation import Steps
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.scenarios.registry import SCENARIOS, scenario
-from actors.testing.simulation import Simulation
+from actors.testing.seeds.cancellation import Steps
 
 LAST = 30_000
 """The last step, that is, at which one is cancelled; most scenarios take fewer."""

@@ -13,7 +13,7 @@ from actors.errors import SendError
 from actors.identity import EngineID
 from actors.messages import Message, Request
 from actors.node import Node
-from actors.testing.simulation import NotRunning, Simulation
+from actors.testing.cluster.simulation import NotRunning, Simulation
 
 LONG = 3600.0
 """An expiry that no scenario waits for: a message with it must not expire."""

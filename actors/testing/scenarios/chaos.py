@@ -7,12 +7,12 @@ from itertools import combinations, permutations
 
 import trio
 
-from actors.net.conditions import POINTS
+from actors.net.session.conditions import POINTS
+from actors.testing.cluster.knobs import draw_knobs
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import DESTRUCTIVE, GENTLE, draw, play
-from actors.testing.knobs import draw_knobs
 from actors.testing.scenarios.cast import LONG, Traffic, cast
 from actors.testing.scenarios.registry import scenario
-from actors.testing.simulation import Simulation
 
 
 @scenario("S C K O")

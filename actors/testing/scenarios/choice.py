@@ -7,8 +7,9 @@ from functools import partial
 import trio
 
 from actors.net.messages import Ack, Messages
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut, HoldDials, IgnoreDials
-from actors.testing.history import LinkDown
+from actors.testing.history.records import LinkDown
 from actors.testing.scenarios.breaks import CutOne, Swallow
 from actors.testing.scenarios.cast import Item, Traffic, cast
 from actors.testing.scenarios.moments import Moments, Stroke, crosses, draw_strokes, on_connection
@@ -24,7 +25,6 @@ from actors.testing.scenarios.stage import (
     uneven,
     weather,
 )
-from actors.testing.simulation import Simulation
 
 # -- 6: both dial at once ---------------------------------------------------------------------------------
 

@@ -6,16 +6,16 @@ from random import Random
 
 import trio
 
-from actors.net.liveness import LivenessCfg
 from actors.net.messages import Bye, Idle, IdleOk
 from actors.net.network import NetworkCfg
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut, Fault
-from actors.testing.history import Settled
+from actors.testing.history.records import Settled
 from actors.testing.scenarios.cast import LONG, Question, Traffic, cast
 from actors.testing.scenarios.mishaps import OneWay
 from actors.testing.scenarios.moments import Crossing, FrameTap, Moments, Stroke, crosses, draw_later
 from actors.testing.scenarios.registry import scenario
-from actors.testing.simulation import Simulation
 
 _ALIVE = LivenessCfg(ping_after=1.0, dead_after=3.0)
 _PATIENT = 20.0

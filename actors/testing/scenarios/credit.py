@@ -14,6 +14,7 @@ from actors.errors import SendError
 from actors.net.messages import Ack, Messages, Resume, Want
 from actors.net.network import NetworkCfg
 from actors.node import Node
+from actors.testing.cluster.simulation import NotRunning, Simulation
 from actors.testing.faults import Crash, Cut, Deaf
 from actors.testing.scenarios.breaks import HangUp, draw_break
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
@@ -30,7 +31,6 @@ from actors.testing.scenarios.stage import (
     start_hidden,
     weather,
 )
-from actors.testing.simulation import NotRunning, Simulation
 
 
 class Gate:

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import trio
 
 from actors.events import DialFailed, Event
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Crash, Cut
 from actors.testing.scenarios.cast import Item, Question, cast
 from actors.testing.scenarios.registry import scenario
-from actors.testing.simulation import Simulation
 
 # -- more than a node can remember ------------------------------------------------------------------------
 

@@ -10,8 +10,9 @@ from actors.errors import SendError
 from actors.events import DuplicateIdentity, Event
 from actors.net.messages import Ack, ConnectRequest, Messages, Proof
 from actors.node import Node
+from actors.testing.cluster.simulation import NotRunning, Simulation
 from actors.testing.faults import Crash, Cut, Fault, WallJump
-from actors.testing.history import LinkDown
+from actors.testing.history.records import LinkDown
 from actors.testing.scenarios.breaks import draw_break
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, Work, cast
 from actors.testing.scenarios.moments import Crossing, FrameTap, Moments, Stroke, crosses, draw_strokes, sets_out
@@ -28,7 +29,6 @@ from actors.testing.scenarios.stage import (
     talk,
     weather,
 )
-from actors.testing.simulation import NotRunning, Simulation
 
 DAY = 86_400.0
 

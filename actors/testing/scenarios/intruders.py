@@ -10,20 +10,20 @@ import trio
 import trio.lowlevel
 
 from actors.identity import Incarnation, NodeKey
-from actors.net.adverts import NodeAdvert
-from actors.net.backoff import BackoffCfg
-from actors.net.handshake import Acceptor
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.messages import Accepted, ConnectOk, ConnectRequest, Denied, Incompatible, OverCapacity, Proof, Resume
 from actors.net.network import NetworkCfg
-from actors.net.transcript import Channel, Transcript
+from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.handshake import Acceptor
+from actors.net.proving.transcript import Channel, Transcript
 from actors.net.wire import decode, encode, signed, unsigned
+from actors.testing.cluster.hosts import key_of
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Fault
-from actors.testing.history import LinkUp
-from actors.testing.hosts import key_of
+from actors.testing.history.records import LinkUp
 from actors.testing.scenarios.cast import Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Front, Line, chance_bytes, stranger_key
-from actors.testing.simulation import Simulation
 from transports.errors import ConnectionLost, TransportError
 
 # -- many -------------------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ from actors.identity import EngineID
 from actors.net.messages import Ack, Ping, Pong, Refusal, Resume, Settled, Want
 from actors.net.wire import encode
 from actors.runtime.codec import encode as encode_message
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Fault
 from actors.testing.scenarios.cast import Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Liar
-from actors.testing.simulation import Simulation
 
 # -- lies -------------------------------------------------------------------------------------------------
 

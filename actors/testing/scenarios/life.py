@@ -8,18 +8,18 @@ from random import Random
 import trio
 
 from actors.errors import Expired
-from actors.net.adverts import NodeAdvert
-from actors.net.backoff import BackoffCfg
-from actors.net.liveness import LivenessCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.messages import Bye, Idle, IdleOk
 from actors.net.network import NetworkCfg
+from actors.net.proving.adverts import NodeAdvert
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.cluster.hosts import key_of
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Crash, Cut, Fault, HoldDials, IgnoreDials, Refuse, Slow
-from actors.testing.history import LinkUp, Settled
-from actors.testing.hosts import key_of
+from actors.testing.history.records import LinkUp, Settled
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, cast
 from actors.testing.scenarios.moments import Crossing, FrameTap, draw_later
 from actors.testing.scenarios.registry import scenario
-from actors.testing.simulation import Simulation
 
 _ALIVE = LivenessCfg(ping_after=1.0, dead_after=3.0)
 

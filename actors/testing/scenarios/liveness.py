@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import trio
 
-from actors.net.liveness import LivenessCfg
 from actors.net.messages import Ping, Pong
 from actors.net.network import NetworkCfg
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut, Deaf, Fault, Slow, Stall
-from actors.testing.history import LinkDown
+from actors.testing.history.records import LinkDown
 from actors.testing.scenarios.cast import LONG, Item, Traffic, cast
 from actors.testing.scenarios.mishaps import OneWay
 from actors.testing.scenarios.moments import Crossing, FrameTap
 from actors.testing.scenarios.registry import scenario
-from actors.testing.simulation import Simulation
 
 
 def _breaks(sim: Simulation) -> list[LinkDown]:

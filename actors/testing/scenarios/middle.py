@@ -13,18 +13,18 @@ import trio.lowlevel
 from msgspec import structs
 
 from actors.identity import Incarnation
-from actors.net.adverts import NodeAdvert
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.messages import Accepted, ConnectionID, ConnectOk, ConnectRequest, Frame, Proof
 from actors.net.network import NetworkCfg
+from actors.net.proving.adverts import NodeAdvert
 from actors.net.wire import decode, encode
+from actors.testing.cluster.hosts import key_of
+from actors.testing.cluster.proofs import NUMBERS
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Fault
-from actors.testing.hosts import key_of
-from actors.testing.proofs import NUMBERS
 from actors.testing.scenarios.cast import Question, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Change, Front, Line, relay, stranger_key
-from actors.testing.simulation import Simulation
 
 _ADVERT = {NUMBERS[record] for record in NUMBERS if record.__name__.startswith("Advert")}
 

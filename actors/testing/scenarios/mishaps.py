@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Fault
-from actors.testing.simulation import Simulation
 
 
 class OneWay(Fault):

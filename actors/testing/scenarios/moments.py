@@ -21,9 +21,9 @@ from msgspec import Struct
 from actors.errors import ProtocolError
 from actors.net.messages import MAX_FRAME, Ack, Frame, Messages, Resume
 from actors.net.wire import MESSAGES, decode, decode_messages
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Crash, Fault
 from actors.testing.scenarios.breaks import HangUp
-from actors.testing.simulation import Simulation
 from transports.errors import FrameError
 from transports.frames import FrameBuffer
 from transports.memory_connection import Connection

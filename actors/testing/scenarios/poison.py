@@ -7,18 +7,18 @@ from typing import ClassVar
 
 import trio
 
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.messages import Accepted, Bye
 from actors.net.network import NetworkCfg
 from actors.net.wire import MESSAGES, decode
+from actors.testing.cluster.proofs import NUMBERS
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut, Fault
-from actors.testing.history import Settled
-from actors.testing.proofs import NUMBERS
+from actors.testing.history.records import Settled
 from actors.testing.scenarios.cast import Item, Traffic
 from actors.testing.scenarios.middle import Middle, unchanged
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Change
-from actors.testing.simulation import Simulation
 
 _THIRD = 3
 """So many connections a message may end."""

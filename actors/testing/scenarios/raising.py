@@ -10,13 +10,13 @@ from actors.engine import Engine, Policy, on
 from actors.errors import Crashed, Expired, Refused
 from actors.messages import Message, Request, Started, Timer
 from actors.node import Node
+from actors.testing.cluster.simulation import NotRunning, Simulation
 from actors.testing.faults import Crash, Cut, Fault
-from actors.testing.history import CoreCrashed
+from actors.testing.history.records import CoreCrashed
 from actors.testing.scenarios.breaks import draw_break
 from actors.testing.scenarios.cast import LONG, Deliberate, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.stage import nobody_broke_the_protocol, pair
-from actors.testing.simulation import NotRunning, Simulation
 
 HOWS = ("raises", "raises later", "raises a group", "wrong answer", "stops", "recurses", "bad effect")
 

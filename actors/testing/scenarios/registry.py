@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from actors.testing.simulation import Simulation
+from actors.testing.cluster.simulation import Simulation
 
 Body: TypeAlias = Callable[[Simulation], Awaitable[object]]
 

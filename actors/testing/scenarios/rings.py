@@ -21,10 +21,10 @@ from actors.identity import EngineID
 from actors.messages import Message, Request
 from actors.net.network import NetworkCfg
 from actors.node import Node
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut
 from actors.testing.scenarios.cast import LONG
 from actors.testing.scenarios.registry import scenario
-from actors.testing.simulation import Simulation
 
 Edges: TypeAlias = tuple[tuple[int, ...], ...]
 """Of each engine, whom it asks, one after the other."""

@@ -7,9 +7,10 @@ from functools import partial
 import trio
 
 from actors.errors import Refused
-from actors.net.backoff import BackoffCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.messages import Ack, Messages, Resume, Settled
 from actors.net.network import NetworkCfg
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut, Refuse
 from actors.testing.scenarios.breaks import CutOne, HangUp, draw_break
 from actors.testing.scenarios.cast import LONG, Item, Traffic, cast
@@ -37,7 +38,6 @@ from actors.testing.scenarios.stage import (
     uneven,
     weather,
 )
-from actors.testing.simulation import Simulation
 
 # -- 1: in the mailbox, and not acknowledged --------------------------------------------------------------
 

@@ -8,15 +8,15 @@ from random import Random
 
 import trio
 
-from actors.net.backoff import BackoffCfg
-from actors.net.liveness import LivenessCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import Entry, NetworkCfg
+from actors.net.session.liveness import LivenessCfg
 from actors.node import Node
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import ShortParts
-from actors.testing.history import Accepted, LinkDown, Phase, Settled, Withdrawn
+from actors.testing.history.records import Accepted, LinkDown, Phase, Settled, Withdrawn
 from actors.testing.scenarios.cast import Traffic
 from actors.testing.scenarios.moments import Moments
-from actors.testing.simulation import Simulation
 from transports.memory_connection import Connection
 
 LATENCIES = (0.0, 0.001, 0.001, 0.02, 0.1)

@@ -14,14 +14,14 @@ import trio
 
 from actors.identity import EngineID, Incarnation, NodeKey
 from actors.messages import Request
-from actors.net.handshake import Dialer
 from actors.net.messages import Frame, Kind, Lane, Messages, Resume, RunHead
+from actors.net.proving.handshake import Dialer
 from actors.net.wire import MESSAGES, decode, decode_messages, encode, encode_messages
 from actors.runtime.codec import encode as encode_message
-from actors.testing.history import Accepted, Began, Ended
-from actors.testing.hosts import key_of
-from actors.testing.simulation import Simulation
-from actors.testing.watch import digest
+from actors.testing.cluster.hosts import key_of
+from actors.testing.cluster.simulation import Simulation
+from actors.testing.cluster.watch import digest
+from actors.testing.history.records import Accepted, Began, Ended
 from transports.addresses import MemoryAddress
 from transports.base import receive_frame, send_all
 from transports.errors import ConnectionLost, ListenerClosed, TransportError

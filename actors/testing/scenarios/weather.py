@@ -10,9 +10,10 @@ from random import Random
 import trio
 
 from actors.errors import Lost
-from actors.net.backoff import BackoffCfg
-from actors.net.liveness import LivenessCfg
+from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
+from actors.net.session.liveness import LivenessCfg
+from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import (
     Crash,
     Cut,
@@ -25,13 +26,12 @@ from actors.testing.faults import (
     SlowReader,
     WallJump,
 )
-from actors.testing.history import LinkDown, LinkUp
+from actors.testing.history.records import LinkDown, LinkUp
 from actors.testing.scenarios.breaks import HangUp
 from actors.testing.scenarios.cast import LONG, Item, Question, Traffic, Work, cast
 from actors.testing.scenarios.mishaps import OneWay
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.stage import all_ended, entry, nobody_broke_the_protocol, one_connection, pair
-from actors.testing.simulation import Simulation
 
 _ALIVE = LivenessCfg(ping_after=1.0, dead_after=3.0)
 

@@ -1,0 +1,8 @@
+"""How a connection comes about: which address is dialed, when, and which of several stays (PROTOCOL C, L, A).
+
+selection      which addresses, in which order and when
+backoff        when again after a failure
+history        what is remembered of dials, by address
+locality       which hosts mean this machine
+contest        which of several connections is the current one
+"""

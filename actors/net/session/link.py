@@ -1,0 +1,373 @@
+"""One proven connection at work: frames in, frames out, and the little that must happen between them at once.
+
+With `outbox` this is the hot path between nodes. Everything but `run` is synchronous, so that nothing can come
+between a frame and its effect.
+
+    run ─ read: stream ▶ FrameBuffer ▶ on_frame ▶ Receive.take ▶ mailboxes      (one task)
+        └ flush: what the socket did not take                                    (one task)
+    pump: Transmit.write ▶ Ack + Messages in one send                            (whoever has something to write)
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import trio
+
+from actors.errors import ProtocolError
+from actors.net.connecting.contest import Contender
+from actors.net.messages import (
+    Ack,
+    Bye,
+    Frame,
+    Messages,
+    Ping,
+    Pong,
+    Resume,
+    Settled,
+    Want,
+)
+from actors.net.session.closing import Closing
+from actors.net.session.conditions import Conditions
+from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
+from actors.net.session.outbox import Outbox
+from actors.net.session.receive import Receive
+from actors.net.session.runs import Run
+from actors.net.wire import MESSAGES, decode, decode_messages, encode
+from actors.runtime import Alarm, Clock
+from transports.base import Stream
+from transports.errors import ConnectionLost, FrameError
+from transports.frames import FrameBuffer
+
+ACK_EVERY = 256
+"""Messages after which an Ack does not wait."""
+ACK_DELAY = 0.005
+"""Seconds that an Ack may wait for something to ride on."""
+QUICK = 16
+"""Lone asks of one read that may be handled by the reader itself."""
+_MAX_BACKLOG = 1 << 20
+_PROTOCOL_ERROR = "protocol error"
+"""How a Bye begins whose sender could not take what we wrote (S14)."""
+
+
+class Owner(Protocol):
+    """The session that a link belongs to. All its methods are synchronous."""
+
+    outbox: Outbox
+    conditions: Conditions
+
+    def may_write(self, link: Link) -> bool:
+        """Whether the link is the current one, and no promise forbids to write (C4, D2)."""
+
+    def writing(self, link: Link, now: float) -> None:
+        """Messages are written on it, here and now (D1)."""
+
+    def on_resume(self, link: Link, record: Resume) -> None: ...
+    def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None: ...
+    def on_want(self, link: Link, record: Want) -> None: ...
+    def on_control(self, link: Link, record: Frame) -> None: ...
+    def ended(self, link: Link, reason: str) -> None: ...
+
+
+class Link:
+    """A proven end of a connection, from its proof to its end."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        frames: FrameBuffer,
+        contender: Contender,
+        owner: Owner,
+        receive: Receive,
+        clock: Clock,
+        *,
+        deadline: float,
+        rtt: float | None = None,
+        liveness: LivenessCfg | None = None,
+    ) -> None:
+        self.stream = stream
+        self.contender = contender
+        self.owner = owner
+        self.receive = receive
+        self.closing = Closing()
+        self.liveness = Liveness(clock.now(), liveness)
+        if rtt is not None:
+            self.liveness.sample(rtt)
+        self.resumed = False
+        """Whether the peer's Resume has arrived (C4)."""
+        self.going_away = False
+        """The peer is stopping: nothing new is written here (D5)."""
+        self.wrote = self.heard = 0
+        """The greatest number that may have been written here, and that was acknowledged here."""
+        self.reason: str | None = None
+        """Why it ended; None while it lives."""
+        self.lanes: dict[int, tuple[str, str]] = {}
+        self.skipped = 0
+        """Unknown optional frames (H11)."""
+        self._frames = frames
+        self._clock = clock
+        self._out = b""
+        self._room = trio.Event()
+        self._scope = trio.CancelScope()
+        self._owes_settled = False
+        self._ack_alarm: Alarm | None = None
+        self._beat_alarm: Alarm | None = None
+        self._resume_alarm: Alarm | None = clock.call_at(deadline, self._not_resumed)
+
+    # -- life -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too."""
+        try:
+            with self._scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._flush)
+                    self._beat()
+                    await self._read()
+        finally:
+            self.end("cancelled")
+
+    def end(self, reason: str) -> None:
+        """It is over, now. Idempotent; the first reason stands."""
+        if self.reason is not None:
+            return
+        self.reason = reason
+        for alarm in (self._ack_alarm, self._beat_alarm, self._resume_alarm):
+            if alarm is not None:
+                alarm.cancel()
+        self._scope.cancel()
+        self.owner.ended(self, reason)
+
+    def close(self, reason: str) -> None:
+        """Say Bye, then end."""
+        if self.reason is None:
+            self.acknowledge()  # its sender would have to give up as perhaps sent what was taken
+            self.write(encode(Bye("".join(filter(str.isprintable, reason))[:200])))
+            self.end(reason)
+
+    def _not_resumed(self) -> None:
+        self._resume_alarm = None
+        self.close("handshake_timeout")
+
+    # -- writing ----------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send now what fits, keep the rest for `flush`."""
+        if self.reason is not None:
+            return
+        if self._out:
+            self._out += data
+            if len(self._out) > _MAX_BACKLOG + len(data):
+                self.end("not_reading")
+            return
+        try:
+            sent = self.stream.send_nowait(data)
+        except ConnectionLost as error:
+            return self.end(str(error))
+        self.liveness.wrote(self._clock.now(), sent)
+        if sent < len(data):
+            self._out = data[sent:]
+            self._room.set()
+
+    def send_lone(self, run: Run) -> bool:
+        """Write a run that finds nothing before it. False, and nothing has happened, if it has to wait."""
+        owner = self.owner
+        if self._out or self.reason is not None or self.going_away or not owner.may_write(self):
+            return False
+        receive, now = self.receive, self._clock.now()
+        parts = owner.outbox.transmit.write_lone(run, now, receive.position)
+        if parts is None:
+            return False
+        self._write_messages(parts, now)
+        return True
+
+    def _write_messages(self, parts: list[bytes], now: float) -> None:
+        receive = self.receive
+        self.owner.writing(self, now)
+        self._owes_settled = False
+        if receive.news or receive.refusals:
+            parts.insert(0, encode(receive.ack()))
+        receive.acknowledged = receive.position
+        self.wrote = self.owner.outbox.transmit.newest
+        self.write(b"".join(parts))
+
+    def pump(self) -> None:
+        """Write what the transmit half lets us; the acknowledgement that is owed rides on it (S11)."""
+        if self._out or self.reason is not None or self.going_away:
+            return
+        transmit, receive = self.owner.outbox.transmit, self.receive
+        now = self._clock.now()
+        while transmit.can_write and not self._out and self.owner.may_write(self):
+            parts = transmit.write(now, receive.position)
+            if parts is None:
+                break
+            self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
+        if transmit.wants:
+            self._ask_for_room(transmit.wants)
+        if self._owes_settled:
+            self._owes_settled = False
+            self.write(encode(Settled(transmit.settled)))
+
+    def _ask_for_room(self, wants: list[Want]) -> None:
+        for want in wants:
+            self.write(encode(want))
+        wants.clear()
+
+    async def _flush(self) -> None:
+        conditions = self.owner.conditions
+        while True:
+            await self._room.wait()
+            self._room = trio.Event()
+            if conditions.point("link.flush_pause"):
+                await trio.sleep(conditions.pause("link.flush_pause"))
+            while self._out:
+                try:
+                    await self.stream.wait_writable()
+                    sent = self.stream.send_nowait(self._out)
+                except ConnectionLost as error:
+                    return self.end(str(error))
+                self._out = self._out[sent:]
+                self.liveness.wrote(self._clock.now(), sent)
+            self.pump()
+
+    def acknowledge(self) -> None:
+        """Write an Ack if there is anything to say."""
+        if self.receive.owes and self.reason is None:
+            self.write(encode(self.receive.ack()))
+
+    def _ack_late(self) -> None:
+        self._ack_alarm = None
+        self.acknowledge()
+
+    # -- reading ----------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        stream, frames = self.stream, self._frames
+        self._handle()  # what came behind the handshake's last frame
+        while self.reason is None:
+            room = frames.writable()
+            try:
+                count = stream.receive_nowait(room)
+            except trio.WouldBlock:
+                self.liveness.dry(self._clock.now())
+                await self._until_readable()
+                continue
+            except ConnectionLost as error:
+                return self.end(str(error))
+            if not count:
+                return self.end("closed by the peer")
+            frames.commit(count)
+            self._handle()
+            if frames.pending:
+                self.liveness.reading(self._clock.now(), count)
+            if count == len(room):
+                await trio.lowlevel.checkpoint()
+            elif self.reason is None:
+                await self._until_readable()
+
+    async def _until_readable(self) -> None:
+        try:
+            await self.stream.wait_readable()
+        except ConnectionLost as error:
+            self.end(str(error))
+
+    def _handle(self) -> None:
+        """All whole frames that have come, then the acknowledgement they ask for (S11)."""
+        now = self._clock.now()
+        self.liveness.received(now)
+        self.receive.quick = QUICK
+        next_frame = self._frames.next_frame
+        try:
+            while self.reason is None and (frame := next_frame()) is not None:
+                self.on_frame(frame, now)
+        except (ProtocolError, FrameError) as error:
+            self.owner.outbox.transmit.blame()
+            return self.close(f"{_PROTOCOL_ERROR}: {error}")
+        receive = self.receive
+        at_once = receive.news or receive.position - receive.acknowledged >= ACK_EVERY
+        if at_once or self.owner.conditions.point("link.ack_at_once"):
+            self.acknowledge()
+        elif receive.position > receive.acknowledged and self._ack_alarm is None and self.reason is None:
+            # It is not cancelled when an Ack has gone earlier: one alarm in 5 ms, not one for each message.
+            self._ack_alarm = self._clock.call_at(now + ACK_DELAY, self._ack_late)
+
+    def on_frame(self, frame: memoryview, now: float) -> None:
+        """One frame, without its length. Raises ProtocolError."""
+        if frame[0] == MESSAGES and self.resumed:
+            record, payload = decode_messages(frame)
+            return self.owner.on_messages(self, record, payload, now)
+        decoded = decode(frame)
+        if not self.resumed and not isinstance(decoded, Resume | Bye):
+            raise ProtocolError("a frame before the Resume")  # S6
+        match decoded:
+            case Ack(upto, refusals, credit):
+                self._owes_settled |= bool(refusals)
+                if self.owner.outbox.transmit.acknowledge(upto, refusals, credit):
+                    self.liveness.round_trip(now)
+                self.heard = max(self.heard, upto)
+                self.owner.outbox.settled()
+                self.pump()
+            case Settled(number):
+                self.receive.settled(number)
+            case Ping(token):
+                self.write(encode(Pong(token)))
+            case Pong(token):
+                self.liveness.pong(self._clock.now(), token)
+            case Want() as want:
+                self.owner.on_want(self, want)
+            case Resume() as resume:
+                self._on_resume(resume)
+            case Bye(reason):
+                if reason.startswith(_PROTOCOL_ERROR):
+                    self.owner.outbox.transmit.blame()
+                self.end(f"bye: {reason}")
+            case None:
+                self.skipped += 1
+            case other:
+                self.owner.on_control(self, other)
+
+    def _on_resume(self, resume: Resume) -> None:
+        if self.resumed:
+            raise ProtocolError("a second Resume")
+        self.resumed = True
+        if self._resume_alarm is not None:
+            self._resume_alarm.cancel()
+            self._resume_alarm = None
+        self._owes_settled = bool(resume.refusals)
+        self.owner.on_resume(self, resume)
+
+    # -- liveness ---------------------------------------------------------------------------------------
+
+    def _beat(self) -> None:
+        """Ask, look, or give up, as the judgement says (T1, T2)."""
+        self._beat_alarm = None
+        now = self._clock.now()
+        due = self.liveness.due(now)
+        if due is LOOK:
+            self._look(now)
+            due = self.liveness.due(now)
+        if due is DEAD:
+            self.stream.abort()
+            return self.end("no heartbeat")
+        if isinstance(due, Ask):
+            self.write(encode(Ping(due.token)))
+            self.liveness.ping_sent(now)
+        self.owner.outbox.transmit.want_again()
+        self.pump()
+        if self.reason is None:
+            # An answer to what was just asked makes the next question due before the judgement would be (T1).
+            soon = min(self.liveness.next_deadline(), now + self.liveness.cfg.ping_after)
+            self._beat_alarm = self._clock.call_at(max(soon, now + 0.01), self._beat)
+
+    def _look(self, now: float) -> None:
+        """Read once more before judging: a loop that was stalled must not take its own sleep for the peer's death."""
+        try:
+            count = self.stream.receive_nowait(self._frames.writable())
+        except trio.WouldBlock:
+            return self.liveness.dry(now)
+        except ConnectionLost as error:
+            return self.end(str(error))
+        if not count:
+            return self.end("closed by the peer")
+        self._frames.commit(count)
+        self._handle()
