@@ -20,6 +20,8 @@ FOUND = {
     "an honest peer's question waits behind its own traffic": ("lying-peer", 200024),
     "cancelled when a connection was accepted, and nobody had taken it": ("cancelled", 237),
     "cancelled before the engine of an accepted connection had begun": ("cancelled", 198),
+    "a changed Ack was believed: two nodes were at odds over a number for ever": ("chaos", 300023),
+    "a changed correlation answered a question that had not been written": ("chaos", 742),
     "peers that have dialed for long drift apart slowly": ("hub-restarts", 200121),
 }
 

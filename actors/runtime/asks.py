@@ -136,10 +136,10 @@ class Asks:
     def answer(self, peer: NodeID, correlation: int, status: int, value: Raw) -> bool:
         """A reply of `peer` as it came: 0 and the value, 1 crashed, 2 refused and the reason. False: late.
 
-        An answer from another node than the one asked is nobody's answer.
+        An answer from another node than the one asked is nobody's answer, nor is one to a question that has not left.
         """
         slot = self._slots.get(correlation)
-        if slot is None or slot.peer != peer or slot.done:
+        if slot is None or slot.peer != peer or slot.done or not slot.written:
             self.late += 1
             return False
         del self._slots[correlation]

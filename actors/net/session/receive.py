@@ -61,6 +61,10 @@ Answer = Callable[[memoryview, int], list[int]]
 """Hand a REPLY run to those who asked; gives the indices of answers that came too late."""
 
 
+class OutOfStep(ProtocolError):
+    """The sender's half does not fit this one: a gap (S5), or more than there was credit for (K5)."""
+
+
 class Receive:
     """One direction of a session, at its receiver, named by the sender's incarnation and epoch (S1).
 
@@ -79,6 +83,8 @@ class Receive:
         """The position that was last written in an Ack or Resume."""
         self.duplicates = 0
         self.received = 0
+        self.missteps = 0
+        """So many frames in succession did not fit (OutOfStep)."""
         self.quick = 0
         """So many lone messages may still be handled at once before others have their turn; the reader says."""
         self._lone = False
@@ -167,7 +173,7 @@ class Receive:
         Raises ProtocolError for a gap (S5), a broken limit (K5), or a payload that is not what its head says.
         """
         if record.first > self.position + 1:
-            raise ProtocolError(f"message {record.first} after {self.position}: a gap")
+            raise OutOfStep(f"message {record.first} after {self.position}: a gap")
         if record.settled:
             self.settled(record.settled)
         for lane in record.lanes:
@@ -185,6 +191,7 @@ class Receive:
             number += head.count
         if offset != len(payload):
             raise ProtocolError("bytes behind the last run")
+        self.missteps = 0
 
     def _take_run(
         self,
@@ -240,7 +247,7 @@ class Receive:
         if known:
             size -= sum(_sizes(body, head.count)[:known])
         if not inlet.allows(count, size):
-            raise ProtocolError(f"more messages for {inlet.target!r} than it gave credit for")
+            raise OutOfStep(f"more messages for {inlet.target!r} than it gave credit for")
         if place is None:
             return self._refuse_all(inlet, number, count, size, self.absent)
         if not inlet.has_space(count):

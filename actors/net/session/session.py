@@ -28,10 +28,12 @@ from actors.net.messages import (
 from actors.net.session.conditions import Conditions
 from actors.net.session.link import Link
 from actors.net.session.outbox import Outbox
-from actors.net.session.receive import Answer, Find, Receive
+from actors.net.session.receive import Answer, Find, OutOfStep, Receive
 from actors.net.wire import encode
 from actors.runtime import Alarm, Clock
 
+MISSTEPS = 3
+"""Frames in succession, each of which cost a connection, until a half that does not fit is forgotten (S12)."""
 IDLE_AFTER = 300.0
 """Seconds without a message, queued, retained or asked, after which an ephemeral end asks to close (D1)."""
 
@@ -166,8 +168,18 @@ class Session:
             link.liveness.round_trip(now)
             outbox.settled()
         link.heard = max(link.heard, record.upto)
-        link.receive.take(record, payload, link.lanes, now, self._find, self._answer)
+        try:
+            link.receive.take(record, payload, link.lanes, now, self._find, self._answer)
+        except OutOfStep:
+            self._out_of_step(link.receive)
+            raise
         outbox.pump()
+
+    def _out_of_step(self, half: Receive) -> None:
+        """Forget a half whose sender will never fit it again: the next Resume tells, and it begins anew (S12)."""
+        half.missteps += 1
+        if half.missteps >= MISSTEPS:
+            self.half.receive = Receive(half.incarnation, half.epoch, self._epochs(), half.inlets)
 
     def on_want(self, link: Link, record: Want) -> None:
         """The peer waits for room for a large message (K4)."""
