@@ -317,7 +317,7 @@ async def test_an_answer_finds_the_one_who_asked(autojump_clock: trio.testing.Mo
         }
         assert asks.late == runtime.statistics().late == 3
         assert len(runtime.clock) == 0
-        assert repr(asks) == "<Asks: 0 wait, 2 came late>"
+        assert repr(asks) == "<Asks: 0 wait, 3 came late>"
 
 
 async def test_a_cancelled_ask_is_withdrawn(autojump_clock: trio.testing.MockClock) -> None:
