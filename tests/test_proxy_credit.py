@@ -137,6 +137,16 @@ async def test_a_request_for_room_that_is_lost_is_made_again() -> None:
         assert nodes.journal("b").numbers() == [0, 1]
 
 
+@virtual
+async def test_peers_that_have_fallen_silent_leave_room_for_the_large_message_of_another() -> None:
+    names = "abcdefgh"
+    async with bench(*names) as nodes:
+        for name in names[2:]:
+            for n in range(20):
+                await nodes[name].send(nodes.to("b"), Item(n, bytes(900_000)))
+        await nodes["a"].send(nodes.to("b"), Item(0, bytes(1_000_000)), expiry=1)
+
+
 async def _fill(nodes: Bench, target: EngineID) -> None:
     """Others leave a mailbox no room for anything large."""
     for n in range(12):

@@ -18,6 +18,8 @@ WINDOW = (2048, 4 << 20)
 """The most of one mailbox that one peer may hold and be promised together."""
 _REMOTE_SHARE = 0.75
 """The part of a mailbox that peers may be promised in all: local senders keep the rest."""
+_KEPT_FOR_WANTS = 0.25
+"""The part of that which no window is given: a promise is never taken back, and a peer may stay quiet for ever."""
 
 
 class Room(Protocol):
@@ -150,6 +152,7 @@ class Inlet:
         self.window = min(self.window * 4, WINDOW[0])
         self.window_size = min(self.window_size * 4, WINDOW[1])
         room, room_size = self._common()
+        room_size = (room_size - self._kept()) // 2  # as much as is left for others afterwards
         more = max(0, min(self.window - use, max(room, FIRST[0] - use)))
         more_size = max(0, min(self.window_size - use_size, max(room_size, FIRST[1] - use_size)))
         if not (more or more_size):
@@ -168,6 +171,10 @@ class Inlet:
             int(room.capacity * _REMOTE_SHARE) - room.held - room.reserved,
             int(room.capacity_bytes * _REMOTE_SHARE) - room.held_bytes - room.reserved_bytes,
         )
+
+    def _kept(self) -> int:
+        """Bytes that are for messages larger than their credit (K4), whatever others were promised and do not use."""
+        return int(self.room.capacity_bytes * _REMOTE_SHARE * _KEPT_FOR_WANTS) if self.room is not None else 0
 
     def _note(self) -> Literal[False]:
         """Keep the mailbox's account: what is promised and not yet held, beyond the first allowance."""
