@@ -191,3 +191,22 @@ async def test_a_tell_that_is_cancelled_leaves_nothing_that_could_expire() -> No
         ledger = nodes["a"].snapshot().statistics.ledger
         assert ledger.expired == ledger.accepted
         assert ledger.accepted >= 299
+
+
+@virtual
+async def test_a_node_that_has_stopped_says_so_to_whoever_still_calls_it() -> None:
+    network = MemoryNetwork()
+    async with open_node(transports=(network.transport("a"),), listen=("memory://a",)) as other:
+        other.spawn(Sink(journal=Journal()), "sink")
+        async with open_node(transports=(network.transport("b"),), listen=("memory://b",)) as node:
+            node.learn(other.advert)
+            node.spawn(Sink(journal=Journal()), "sink")
+            known = EngineID(other.id, "sink")
+            await node.send(known, Item(1))
+        for target in (known, EngineID(other.id, "never told"), EngineID(None, "sink")):
+            for verb in (node.tell, node.send, node.ask):
+                with pytest.raises(Refused) as refused:
+                    await verb(target, Item(2))
+                assert refused.value.reason == "node_stopped"
+            with pytest.raises(Refused, match="has stopped"):
+                node.tell_nowait(target, Item(3))

@@ -58,6 +58,7 @@ class Runtime(Verbs):
         self._capacity = capacity
         self.capacity_bytes = capacity_bytes
         """Of each mailbox, for what comes from other nodes."""
+        self.is_over = False
         self._engines: trio.Nursery | None = None
         self._network: Callable[..., None] | None = None
         self._handled = self._crashes = self._restarts = 0
@@ -80,6 +81,7 @@ class Runtime(Verbs):
                         await trio.sleep_forever()
         finally:
             self._engines = self._network = None
+            self.is_over = True
             self.asks.close()
             self.events.close()
 

@@ -28,7 +28,8 @@ class Verbs:
 
     `tell` returns when the message is accepted, usually without giving way; whatever happens to it later is a dead
     letter at most. It raises if the message could not be accepted in time, or ever. A target that does not exist is
-    no error of `tell`: the message is a dead letter. `send` and `ask` raise every outcome but the good one.
+    no error of `tell`: the message is a dead letter; that this node has stopped is one: Refused("node_stopped").
+    `send` and `ask` raise every outcome but the good one.
     """
 
     def __init__(self, runtime: Runtime, sender: EngineID) -> None:
@@ -69,7 +70,7 @@ class Verbs:
         try:
             port = self._port(to)
         except Refused as outcome:
-            self._runtime.dead_letters.add(self._sender, to, msg, outcome)
+            self._bury(to, msg, outcome)
             return
         if not port.local:
             port.tell_nowait(encode(msg), expiry, prefs)
@@ -106,6 +107,11 @@ class Verbs:
 
     async def _undeliverable(self, to: EngineID, msg: Request[Any] | bytes, outcome: Refused) -> None:
         await checkpoint()
+        self._bury(to, msg, outcome)
+
+    def _bury(self, to: EngineID, msg: Request[Any] | bytes, outcome: Refused) -> None:
+        if self._runtime.is_over:
+            raise outcome  # nobody looks at the dead letters of a node that has stopped
         self._runtime.dead_letters.add(self._sender, to, msg, outcome)
 
     # -- send --------------------------------------------------------------------------------------------
@@ -179,6 +185,8 @@ class Verbs:
 
     def _open(self, to: EngineID) -> AnyPort:
         runtime = self._runtime
+        if runtime.is_over:
+            raise Refused("node_stopped", f"node {runtime.id.short} has stopped")
         if to.node is not None and to.node != runtime.id:
             return self._lane(to.node, to.name)
         absolute = EngineID(runtime.id, to.name)
@@ -202,7 +210,8 @@ class Verbs:
     def _reopened(self, to: EngineID) -> Port:
         """Another lane, in the place of one whose outbox has ended."""
         self.ports.forget(to)
-        port = self.ports[to] = self._lane(to.node or self._runtime.id, to.name)
+        port = self.ports[to]
+        assert not port.local
         return port
 
     async def _port_or_checkpoint(self, to: EngineID) -> AnyPort:
