@@ -7,12 +7,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from transports.addresses import MemoryAddress, TCPAddress
+from transports.addresses import MemoryAddress, TCPAddress, TLSAddress
+from transports.certificates import make_certificate
 from transports.memory import MemoryNetwork
 from transports.tcp import TcpTransport
-
-TLS = TCPAddress("127.0.0.1", 1)
+from transports.tls import TlsTransport
 
 
 @asynccontextmanager
@@ -59,11 +60,33 @@ async def tcp6() -> AsyncIterator[Rig]:
     yield tcp_rig("::1")
 
 
+@asynccontextmanager
+async def tls4() -> AsyncIterator[Rig]:
+    yield tls_rig("127.0.0.1")
+
+
+def tls_rig(host: str) -> Rig:
+    return Rig(
+        TlsTransport(make_certificate(Ed25519PrivateKey.generate())),
+        TlsTransport(make_certificate(Ed25519PrivateKey.generate())),
+        address=TLSAddress(host, 0),
+        nowhere=TLSAddress(host, 9),
+        foreign=TCPAddress(host, 0),
+    )
+
+
+@asynccontextmanager
+async def tls6() -> AsyncIterator[Rig]:
+    yield tls_rig("::1")
+
+
 SUBJECTS = (
     Subject("memory", memory, virtual=True),
     Subject("slow_memory", slow_memory, virtual=True),
     Subject("tcp4", tcp4),
     Subject("tcp6", tcp6),
+    Subject("tls4", tls4),
+    Subject("tls6", tls6),
 )
 
 

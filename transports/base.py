@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import Protocol
 
@@ -26,11 +27,13 @@ class ChannelKind(IntEnum):
 class Channel(Struct, frozen=True, gc=False):
     """What the handshake signs of the connection it runs on (PROTOCOL H3).
 
-    `digest` is the SHA-256 of the server's certificate (DER) as this side sees or serves it; empty for PLAIN.
+    `digest` is the SHA-256 of the server's certificate (DER) as this side sees or serves it; empty for PLAIN. `key` is
+    the key in that certificate, where this side dialed: the server holds it, and is the node of that name or nobody.
     """
 
     kind: ChannelKind
     digest: bytes = b""
+    key: bytes = b""
 
 
 PLAIN = Channel(ChannelKind.PLAIN)
@@ -59,7 +62,10 @@ class Stream(Protocol):
         """Whom to count it against: the peer's host (for IPv6 the /64 it lies in)."""
 
     def send_nowait(self, data: bytes | memoryview) -> int:
-        """Hand over what fits now; how many bytes that was, 0 if none. Raises ConnectionLost."""
+        """Hand over what fits now; how many bytes that was, 0 if none. Raises ConnectionLost.
+
+        The rest comes first in the next call: part of it may be encrypted already.
+        """
 
     async def wait_writable(self) -> None:
         """Until `send_nowait` may take something, or would raise. Raises ConnectionLost if closed here."""
@@ -112,6 +118,13 @@ class Transport(Protocol):
     @property
     def secure(self) -> bool:
         """Whether its connections prove who answers and hide what is said."""
+
+    @property
+    def serve(self) -> Callable[[], Awaitable[None]] | None:
+        """What has to run beside its connections for as long as there are any; None if nothing has to.
+
+        Whoever uses the transport runs it, once. Cancelled, it ends all of them.
+        """
 
     async def dial(self, address: TransportAddress) -> Stream:
         """Raises ConnectFailed, or AddressError if this transport does not use such an address."""

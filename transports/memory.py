@@ -155,6 +155,7 @@ class MemoryTransport:
 
     scheme = MemoryAddress.scheme
     secure = MemoryAddress.secure
+    serve = None
 
     def __init__(self, network: MemoryNetwork, host: str) -> None:
         self.network = network

@@ -81,8 +81,8 @@ class SocketStream:
                 self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _DROP)
             self._release()
 
-    async def aclose(self) -> None:
-        """Say the end, read the peer's out (at most LINGER seconds), close. See Stream.
+    async def aclose(self, last: bytes = b"") -> None:
+        """Send `last`, say the end, read the peer's out (at most LINGER seconds in all), close. See Stream.
 
         Reading on is what delivers: a socket closed with unread bytes resets the connection, and a reset
         overtakes what was sent before it.
@@ -94,10 +94,18 @@ class SocketStream:
         notify_closing(self._socket)  # wakes the tasks that wait; the socket itself lives a little longer
         try:
             with suppress(OSError, trio.ClosedResourceError), trio.move_on_after(LINGER):
+                await self._send_out(last)
                 self._socket.shutdown(socket.SHUT_WR)
                 await self._read_out()
         finally:
             self._release()
+
+    async def _send_out(self, last: bytes) -> None:
+        while last:
+            try:
+                last = last[self._socket.send(last) :]
+            except BlockingIOError:
+                await wait_writable(self._socket)
 
     async def _read_out(self) -> None:
         while True:

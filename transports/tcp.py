@@ -19,6 +19,7 @@ class TcpTransport:
 
     scheme = TCPAddress.scheme
     secure = TCPAddress.secure
+    serve = None
 
     def __init__(self, *, insecure: bool = False, dial_timeout: float = 10.0) -> None:
         self.insecure = insecure
