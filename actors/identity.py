@@ -129,6 +129,10 @@ class NodeKey:
         """The 32 secret bytes, to be written to a key file and nowhere else."""
         return self._key.private_bytes_raw()
 
+    def private_key(self) -> Ed25519PrivateKey:
+        """The key itself, for the certificate of secure transports and nothing else."""
+        return self._key
+
     def sign(self, signed: bytes) -> bytes:
         """64 bytes. Only for strings that begin with a domain of ours (PROTOCOL H10)."""
         return self._key.sign(signed)

@@ -51,7 +51,7 @@ from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeS
 from actors.state import StateDir
 from transports.addresses import parse_address
 from transports.base import Listener, Stream, Transport
-from transports.tcp import TcpTransport
+from transports.builtin import built_in
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
@@ -241,7 +241,8 @@ async def open_node(
     network = Network(key, incarnation, runtime, random, cfg, conditions)
     runtime.gateway = network.table.outlet
     node = Node(network, name, os.getpid() if pid is None else pid)
-    by_scheme = {transport.scheme: transport for transport in transports or (TcpTransport(insecure=cfg.insecure),)}
+    transports = transports or built_in(key.private_key(), insecure=cfg.insecure)
+    by_scheme = {transport.scheme: transport for transport in transports}
     network.schemes = frozenset(by_scheme)
     async with _listening(listen, by_scheme) as listeners:
         node.addresses = tuple(str(listener.address) for _, listener in listeners)

@@ -292,8 +292,11 @@ async def check_a_cancelled_accept_loses_no_connection(rig: Rig) -> None:
         assert not waiter.done
         streams: list[Stream] = []
 
+        dialed = trio.Event()
+
         async def dial() -> None:
             streams.append(await rig.dialer.dial(listener.address))
+            dialed.set()
 
         async with trio.open_nursery() as nursery, trio.open_nursery() as handshakes:
             await parked(nursery, dial)
@@ -303,8 +306,7 @@ async def check_a_cancelled_accept_loses_no_connection(rig: Rig) -> None:
             assert scope.cancelled_caught
             streams.append(await listener.accept())
             handshakes.start_soon(shake, streams[-1])
-            while len(streams) < 2:
-                await trio.sleep(IDLE)
+            await dialed.wait()
             handshakes.cancel_scope.cancel()
         for stream in streams:
             stream.abort()

@@ -118,7 +118,7 @@ class TlsStream:
         count = 0
         while count < len(buffer):
             try:
-                got = self._tls.read(len(buffer) - count, buffer[count:])  # type: ignore[arg-type]  # any writable buffer
+                got = self._tls.read(len(buffer) - count, buffer[count:])
             except ssl.SSLWantReadError:
                 if not self._fill(wait=not count):
                     return count

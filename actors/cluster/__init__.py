@@ -13,12 +13,13 @@ from __future__ import annotations
 from actors.cluster.children import Child, NodeProcess
 from actors.cluster.detached import start_cluster, stop_nodes
 from actors.cluster.links import Topology, links, node_names
-from actors.cluster.opening import open_cluster
+from actors.cluster.opening import Linked, open_cluster
 from actors.cluster.processes import Plan
 from actors.cluster.remote import RemoteNode
 
 __all__ = [
     "Child",
+    "Linked",
     "NodeProcess",
     "Plan",
     "RemoteNode",

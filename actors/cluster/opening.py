@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Literal, overload
+from typing import Literal, TypeAlias, overload
 
 from actors.app import call_setup, load_engine, load_setup
 from actors.cluster.children import GRACE
 from actors.cluster.links import Topology, links, node_names
-from actors.cluster.processes import Plan, open_processes
+from actors.cluster.processes import LISTEN, Plan, open_processes
 from actors.cluster.remote import RemoteNode
 from actors.cluster.together import together
 from actors.errors import ConfigError
 from actors.node import Node, open_node
 from transports.memory import MemoryNetwork
+
+Linked: TypeAlias = Literal["tcp", "tls", "mixed"]
+"""What links the nodes of a cluster between processes; mixed: all transports."""
 
 
 @overload
@@ -25,7 +28,7 @@ def open_cluster(
     processes: Literal[False] = False,
     app: str | None = None,
     engines: Sequence[str] = (),
-    transport: Literal["memory", "tcp"] = "memory",
+    transport: Linked | Literal["memory"] = "memory",
     topology: Topology = "mesh",
     permanent: bool = False,
     names: Sequence[str] | None = None,
@@ -37,7 +40,7 @@ def open_cluster(
     processes: Literal[True],
     app: str | None = None,
     engines: Sequence[str] = (),
-    transport: Literal["tcp"] = "tcp",
+    transport: Linked = "tcp",
     topology: Topology = "mesh",
     permanent: bool = False,
     names: Sequence[str] | None = None,
@@ -62,7 +65,7 @@ def open_cluster(
     Without more they connect when the first message is sent. With `permanent=True` the pairs of `topology` are
     linked for ever, and all are connected when the block begins.
 
-    In this process the nodes share one memory network, or loopback TCP with `transport="tcp"`. With
+    In this process the nodes share one memory network, or loopback with another `transport` ("mixed": all). With
     `processes=True` each is a process of its own, started as `python -m actors run`, with its control socket in
     the directory of `cluster` (a name; by default one that nobody else has). The processes end with the block,
     and with this process however it ends: by SIGTERM, after `grace` seconds by SIGKILL.
@@ -106,9 +109,10 @@ async def _open_here(
 def _open(name: str, transport: str, network: MemoryNetwork) -> AbstractAsyncContextManager[Node]:
     if transport == "memory":
         return open_node(name=name, listen=(f"memory://{name}",), transports=(network.transport(name),))
-    if transport == "tcp":
-        return open_node(name=name, listen=("tcp://127.0.0.1:0",))
-    raise ConfigError(f"nodes of one process cannot be linked by {transport!r}; there is memory, tcp")
+    if transport in LISTEN:
+        return open_node(name=name, listen=LISTEN[transport])
+    known = ", ".join(("memory", *LISTEN))
+    raise ConfigError(f"nodes of one process cannot be linked by {transport!r}; there is {known}")
 
 
 async def _furnish(node: Node, app: str | None, engines: Sequence[str]) -> None:

@@ -21,9 +21,10 @@ from actors.control.failures import ControlError
 from actors.control.sockets import checked_name, cluster_directory, live_sockets
 from actors.errors import ConfigError
 from actors.identity import NodeID
+from transports.builtin import LOOPBACK
 
-LISTEN = {"tcp": "tcp://127.0.0.1:0"}
-"""What the nodes listen on, by the name of the transport."""
+LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {"mixed": tuple(LOOPBACK.values())}
+"""What the nodes listen on, by what links them: one transport, or all of them."""
 CONNECTED = 20.0
 """Seconds that the links of a cluster take at most."""
 
@@ -48,7 +49,7 @@ class Plan(Struct, frozen=True, kw_only=True):
             NodeProcess(
                 name=name,
                 control=directory / f"{checked_name(name)}.sock",
-                listen=(LISTEN[self.transport],),
+                listen=LISTEN[self.transport],
                 app=self.app,
                 engines=self.engines,
             )

@@ -6,19 +6,20 @@ stdout is the stream's: all words, and with `--json` the envelope, go to stderr.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 from actors.console.exits import Exit
 from actors.console.options import flag
 
 if TYPE_CHECKING:
+    from actors.cluster import Linked
     from actors.console.pipe_report import PipeReport
 
 
 async def pipe(
     *,
     nodes: Annotated[int, flag("How many; the stream goes from the first to the last.")] = 2,
-    transport: Annotated[str, flag("What links them: tcp.")] = "tcp",
+    transport: Annotated[str, flag("What links them: tcp, tls, or mixed for all.")] = "tcp",
     lines: Annotated[bool, flag("One line a message; else as many whole lines as fit into 64 KiB.")] = False,
     cuts: Annotated[int, flag("Sever the stream's connection so often, at random messages.")] = 0,
     cut_every: Annotated[float | None, flag("Sever it every so many seconds.")] = None,
@@ -32,13 +33,14 @@ async def pipe(
     """
     from secrets import randbits
 
+    from actors.cluster.processes import LISTEN
     from actors.console.choices import checked_cuts, checked_nodes, checked_seconds, checked_transport
     from actors.console.progress import open_progress
     from actors.console.stream import Stream, carry
 
-    checked_transport(transport, ("tcp",))
     stream = Stream(
         nodes=checked_nodes(nodes, 2),
+        transport=cast("Linked", checked_transport(transport, tuple(LISTEN))),
         lines=lines,
         cuts=checked_cuts(cuts, cut_every),
         cut_every=checked_seconds("--cut-every", cut_every),

@@ -13,7 +13,7 @@ import msgspec
 import trio
 from msgspec import Struct
 
-from actors.cluster import RemoteNode, node_names, open_cluster
+from actors.cluster import Linked, RemoteNode, node_names, open_cluster
 from actors.console.errand import Errand, Receipt, read_line, write_line
 from actors.console.memory import peak_mib
 from actors.console.pipe_engines import DRAIN, FOLDER, SOURCE
@@ -49,6 +49,7 @@ class Stream(Struct, frozen=True, kw_only=True):
     """What is to be carried, and how it is to be disturbed."""
 
     nodes: int
+    transport: Linked
     lines: bool
     cuts: int
     cut_every: float | None
@@ -61,7 +62,9 @@ async def carry(stream: Stream, progress: Progress) -> PipeReport:
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
         with _listening(names[0], names[-1]) as (source, drain):
-            async with open_cluster(stream.nodes, processes=True, app=APP, permanent=True) as nodes:
+            async with open_cluster(
+                stream.nodes, processes=True, transport=stream.transport, app=APP, permanent=True
+            ) as nodes:
                 figures = await _watched(stream, nodes, await _accept(source), await _accept(drain), progress)
         nursery.cancel_scope.cancel()
     return figures

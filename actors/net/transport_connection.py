@@ -79,6 +79,8 @@ class TransportConnection(Engine):
         try:
             stream = await self.transport.dial(msg.address)
             self.stream = stream
+            if stream.channel.key and stream.channel.key != bytes(msg.peer):
+                return DialFailed("wrong_key: the certificate there is another node's")  # before a byte is signed
             with trio.fail_after(self.network.cfg.handshake_timeout):
                 return Dialed(await self._prove(stream, msg))
         except trio.TooSlowError:

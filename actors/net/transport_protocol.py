@@ -65,6 +65,8 @@ class TransportProtocol(Engine):
         """Accept until the end; the listeners close with it."""
         try:
             async with trio.open_nursery() as nursery:
+                if self.transport.serve is not None:
+                    nursery.start_soon(self.transport.serve)
                 for listener in self.listeners:
                     nursery.start_soon(self._accept, listener)
                 await trio.sleep_forever()
