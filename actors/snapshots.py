@@ -76,6 +76,24 @@ class ProxySnapshot(Snapshot):
     retained: int
 
 
+class AddressSnapshot(Snapshot):
+    """One address of a peer: when it would be dialed, and why."""
+
+    url: str
+    weight: float
+    after: float | None
+    """Seconds after the first of a race; None if it is not dialed."""
+    why: str
+    failures: int
+    """In a row."""
+    error: str
+    """The last one, in words."""
+    proven: int
+    """Connections proven over it."""
+    rtt_ms: float | None
+    in_use: bool
+
+
 class EngineSnapshot(Snapshot):
     """One engine."""
 

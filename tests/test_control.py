@@ -13,7 +13,7 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 import trio
-from msgspec import Raw, Struct, json
+from msgspec import Raw, Struct, convert, json
 
 from actors.control import sockets
 from actors.control.client import ControlClient, open_control
@@ -29,7 +29,14 @@ from actors.events import EngineCrashed, EngineStarted, Event
 from actors.identity import EngineID, NodeID, NodeKey
 from actors.messages import Request, TransportPrefs, reply_type
 from actors.runtime.codec import reply_decoder
-from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeStatistics, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    EngineSnapshot,
+    LedgerSnapshot,
+    NodeSnapshot,
+    NodeStatistics,
+    ProxySnapshot,
+)
 
 R = TypeVar("R")
 IDS = {name: NodeKey.from_seed(name.encode() * 32).id for name in "abc"}
@@ -136,6 +143,14 @@ class FakeNode:
 
     def close(self, node_id: NodeID, /) -> None:
         self.done.append(("close", node_id))
+
+    async def migrate(self, node_id: NodeID, /, *schemes: str) -> tuple[str, ...]:
+        self.done.append(("migrate", node_id, *schemes))
+        return tuple(f"{scheme}://127.0.0.1:1" for scheme in schemes if scheme != "quic")
+
+    def explain(self, node_id: NodeID, /) -> list[AddressSnapshot]:
+        known = {"weight": 1.0, "after": 0.0, "why": "weight 1", "failures": 0, "error": "", "proven": 1, "rtt_ms": 0.5}
+        return [convert({"url": "tcp://127.0.0.1:1", "in_use": node_id == IDS["b"], **known}, AddressSnapshot)]
 
     def cut(self, node_id: NodeID, /) -> bool:
         return node_id == IDS["b"]

@@ -38,6 +38,8 @@ class Answers:
                 return m.NodeIs(node=self._node.snapshot())
             case m.GetProxies():
                 return m.ProxiesAre(proxies=await self._proxies())
+            case m.ExplainProxy(peer=peer):
+                return m.Explained(addresses=tuple(self._node.explain((await self._nodes()).node(peer))))
             case m.GetEngines():
                 return m.EnginesAre(engines=tuple(self._node.engines()))
             case m.GetAdvert():
@@ -69,12 +71,21 @@ class Answers:
                 await self._node.connect(node, permanent=False)
             case m.SetProxy(peer=peer, action=action):
                 self._set_proxy((await self._nodes()).node(peer), action)
+            case m.Migrate(peer=peer, scheme=scheme):
+                return await self._migrate((await self._nodes()).node(peer), scheme)
             case m.Cut(peer=peer):
                 if not self._node.cut((await self._nodes()).node(peer)):
                     raise ControlError("not_connected", f"there is no connection to {peer}", "actors ls proxies")
             case m.Stop():
                 self._stop()
         return m.Done()
+
+    async def _migrate(self, peer: NodeID, scheme: str) -> m.Reply:
+        addresses = await self._node.migrate(peer, scheme)
+        if not addresses:
+            words = f"node {peer.short} has no {scheme}:// address that may be dialed from here"
+            raise ControlError("no_address", words, "actors proxy NODE PEER --explain says why")
+        return m.Migrating(addresses=addresses)
 
     def _set_proxy(self, peer: NodeID, action: m.ProxyAction) -> None:
         match action:

@@ -21,7 +21,7 @@ from actors.control.failures import ControlError, NodeDownError, error_from
 from actors.control.lines import LineReader, LineTooLongError
 from actors.control.sockets import check_owner
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import AddressSnapshot, EngineSnapshot, NodeSnapshot, ProxySnapshot
 
 _MAX_REPLY = 64 << 20
 """Bytes of one line from our own node; a list of very many engines is long."""
@@ -139,6 +139,14 @@ class ControlClient:
     async def proxy(self, peer: str, action: m.ProxyAction) -> None:
         """Change the Node Proxy of this peer; returns at once."""
         await self._call(m.SetProxy(peer=peer, action=action), m.Done)
+
+    async def explain(self, peer: str) -> tuple[AddressSnapshot, ...]:
+        """Each address of the peer: when it would be dialed, and why."""
+        return (await self._call(m.ExplainProxy(peer=peer), m.Explained)).addresses
+
+    async def migrate(self, peer: str, scheme: str) -> tuple[str, ...]:
+        """Move the link to this transport; the addresses that are dialed for it. ControlError `no_address`."""
+        return (await self._call(m.Migrate(peer=peer, scheme=scheme), m.Migrating)).addresses
 
     async def cut(self, peer: str) -> None:
         """Sever the connection to this peer, as a fault. ControlError `not_connected` where there is none."""

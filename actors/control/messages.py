@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias, dataclass_transform
 from msgspec import Struct, field
 
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import AddressSnapshot, EngineSnapshot, NodeSnapshot, ProxySnapshot
 
 MAX_LINE = 4 << 20
 """Bytes of one line with its end. A longer request is answered by `Failed`, and the connection closed."""
@@ -89,6 +89,16 @@ class GetProxies(ControlRequest, tag="proxies"):
 
 class ProxiesAre(ControlReply, tag="proxies"):
     proxies: tuple[ProxySnapshot, ...]
+
+
+class ExplainProxy(ControlRequest, tag="explain"):
+    """Which addresses of the peer would be dialed when, and why. -> Explained"""
+
+    peer: str
+
+
+class Explained(ControlReply, tag="explained"):
+    addresses: tuple[AddressSnapshot, ...]
 
 
 class GetEngines(ControlRequest, tag="engines"):
@@ -251,6 +261,20 @@ class SetProxy(ControlRequest, tag="proxy"):
     action: ProxyAction
 
 
+class Migrate(ControlRequest, tag="migrate"):
+    """Move the link to this transport, and prefer it from now on. -> Migrating, at once
+
+    Failed `no_address` if the peer has none of it that may be dialed.
+    """
+
+    peer: str
+    scheme: str
+
+
+class Migrating(ControlReply, tag="migrating"):
+    addresses: tuple[str, ...]
+
+
 class Cut(ControlRequest, tag="cut"):
     """Sever the connection to the peer, as a fault. -> Done; Failed `not_connected` where there is none"""
 
@@ -288,6 +312,7 @@ class Done(ControlReply, tag="done"):
 Request: TypeAlias = (
     GetNode
     | GetProxies
+    | ExplainProxy
     | GetEngines
     | Follow
     | Describe
@@ -300,6 +325,7 @@ Request: TypeAlias = (
     | Cancel
     | Connect
     | SetProxy
+    | Migrate
     | Cut
     | Learn
     | GetAdvert
@@ -310,6 +336,8 @@ Reply: TypeAlias = (
     Failed
     | NodeIs
     | ProxiesAre
+    | Explained
+    | Migrating
     | EnginesAre
     | Happened
     | Described
