@@ -137,8 +137,9 @@ def _from_file(file: Path | None) -> Iterator[Setting]:
 
 
 def _parse(file: Path) -> dict[str, Any]:
+    text = _read(file)
     try:
-        return tomllib.loads(_read(file))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{file} is not TOML: {error}", "mend that line") from None
     except (ValueError, RecursionError):  # the parser lets out what int() and its own depth raise
