@@ -175,8 +175,8 @@ def test_a_value_that_does_not_fit_is_an_error_that_says_where(toml: Toml, text:
 def test_an_error_names_the_variable_or_flag_it_comes_from() -> None:
     with pytest.raises(SettingError, match=r"^ACTORS_LIMITS_PEERS: expected int"):
         load_config(environ={"ACTORS_LIMITS_PEERS": "many"})
-    with pytest.raises(SettingError, match=r"^ACTORS_NAME is not text in UTF-8"):
-        load_config(environ={"ACTORS_NAME": "\udcff"})
+    with pytest.raises(SettingError, match=r"^ACTORS_INSECURE is not text in UTF-8"):
+        load_config(environ={"ACTORS_INSECURE": "\udcff"})
     with pytest.raises(SettingError, match=r"^--state-dir: expected a path"):
         load_config(flags={"state_dir": 3})
 
