@@ -498,6 +498,8 @@ async def test_one_client_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -
         (b"hello", 'write {"do": "node"}'),
         (b'{"do": "node"', 'write {"do": "node"}'),
         (b"\xff\xfe", 'write {"do": "node"}'),
+        (b'{"do": "nodes"', 'write {"do": "node"}'),
+        (b'{"do": "nodes", "\xff": 1}', 'write {"do": "node"}'),
         (b'{"do": "nodes"}', "did you mean node?"),
         (b'{"do": "proxy", "pear": "b", "action": "close"}', "did you mean peer?"),
         (b'{"do": "proxy", "peer": "b", "action": "open"}', "proxy has peer, action"),

@@ -31,6 +31,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run:run", "Run one node from a configuration file."),
         "keygen": ("keygen:keygen", "Make a node's key file."),
         "advert": ("advert:advert", "Print a node's signed address line, for a friend."),
+        "doctor": ("doctor:doctor", "Look whether a node with these settings would run well here."),
     },
     "Simulated clusters": {
         "sim": ("sim:app", "Run scenarios from seeds, under a virtual clock, and judge them."),
