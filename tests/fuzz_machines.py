@@ -15,16 +15,16 @@ from msgspec import msgpack
 from actors.errors import ProtocolError, SendError
 from actors.identity import Incarnation
 from actors.net import wire
-from actors.net.contest import Contender
-from actors.net.credit import FIRST, Inlet
-from actors.net.delivery import Delivery
-from actors.net.handshake import HandshakeFailed
-from actors.net.link import Link
+from actors.net.connecting.contest import Contender
 from actors.net.messages import MAX_FRAME_UNPROVEN, ConnectionID, Kind
-from actors.net.outbox import Outbox, Port
-from actors.net.receive import Arrived, Receive
-from actors.net.runs import Run
-from actors.net.session import Session
+from actors.net.proving.handshake import HandshakeFailed
+from actors.net.session.credit import FIRST, Inlet
+from actors.net.session.delivery import Delivery
+from actors.net.session.link import Link
+from actors.net.session.outbox import Outbox, Port
+from actors.net.session.receive import Arrived, Receive
+from actors.net.session.runs import Run
+from actors.net.session.session import Session
 from actors.runtime import Clock, Runtime, Slot
 from actors.runtime.codec import Codec
 from transports.base import Stream

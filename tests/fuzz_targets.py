@@ -43,7 +43,7 @@ from actors.errors import IdentityError, ProtocolError
 from actors.identity import EngineID, NodeID
 from actors.keyfile import KeyFileError, load_key
 from actors.net import wire
-from actors.net.adverts import AdvertError, NodeAdvert, consider, next_version
+from actors.net.proving.adverts import AdvertError, NodeAdvert, consider, next_version
 from actors.runtime.codec import Codec, encode, reason, reply_decoder
 from actors.state import StateDir, StateError
 from transports.addresses import is_loopback, parse_address, source_of

@@ -41,7 +41,7 @@ from actors.console.main import main
 from actors.control.server import MAX_CLIENTS
 from actors.identity import NodeKey
 from actors.keyfile import create_key
-from actors.net.adverts import NodeAdvert
+from actors.net.proving.adverts import NodeAdvert
 from actors.state import PeerRecord, StateDir
 
 OK, WARNING, PROBLEM = Verdict.OK, Verdict.WARNING, Verdict.PROBLEM

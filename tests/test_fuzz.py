@@ -23,8 +23,8 @@ from msgspec import msgpack
 
 from actors.errors import ProtocolError
 from actors.net import wire
-from actors.net.handshake import Acceptor, Dialer
 from actors.net.messages import Accepted, Ping
+from actors.net.proving.handshake import Acceptor, Dialer
 
 ROOT = Path(__file__).parent.parent
 NAMES = (

@@ -18,7 +18,7 @@ from actors.console.doctor_words import Finding, good, problem, warning
 from actors.control.sockets import MAX_PATH, runtime_directory
 from actors.errors import ActorError
 from actors.keyfile import load_key
-from actors.net.adverts import NodeAdvert
+from actors.net.proving.adverts import NodeAdvert
 from actors.state import StateDir
 from transports.addresses import HostAddress, QUICAddress, TransportAddress, UDPAddress, parse_address
 from transports.errors import AddressError
