@@ -329,7 +329,8 @@ def test_on_a_terminal_what_is_wrong_has_a_colour_unless_there_is_no_color(
     printed = on_a_terminal(["doctor", "-c", "node.toml"], tmp_path, NO_COLOR=no_color)
     assert "plain, and not on this machine" in printed
     assert ("\x1b[" in printed) is coloured
-    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in printed.splitlines()) <= 80
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
+    assert max(len(line) for line in plain if str(tmp_path) not in line) <= 80  # a long path is kept whole
 
 
 def on_a_terminal(arguments: list[str], folder: Path, **environ: str) -> str:
