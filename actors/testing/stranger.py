@@ -16,7 +16,7 @@ from actors.net.messages import Frame, Resume
 from actors.net.proving.handshake import Dialer
 from actors.net.wire import decode, encode
 from transports.addresses import HostAddress, parse_address
-from transports.base import Stream, receive_frame, send_all
+from transports.base import PLAIN, Channel, Stream, receive_frame, send_all
 from transports.errors import ConnectionLost
 from transports.frames import FrameBuffer
 from transports.streams import SocketStream
@@ -24,8 +24,10 @@ from transports.streams import SocketStream
 _LARGEST = 1 << 20
 
 
-def honest_dialer(key: NodeKey, to: NodeID, *, nonce: bytes = b"n" * 32, dial: int = 1, boot: int = 1) -> Dialer:
-    """The dialing side of a handshake on a plain connection."""
+def honest_dialer(
+    key: NodeKey, to: NodeID, *, nonce: bytes = b"n" * 32, dial: int = 1, boot: int = 1, channel: Channel = PLAIN
+) -> Dialer:
+    """The dialing side of a handshake on a connection that is protected by `channel`."""
     return Dialer(
         key,
         to,
@@ -35,8 +37,8 @@ def honest_dialer(key: NodeKey, to: NodeID, *, nonce: bytes = b"n" * 32, dial: i
         nonce=nonce,
         adverts=(0, 0),
         max_frame=_LARGEST,
-        channel_kind=0,
-        channel_digest=b"",
+        channel_kind=channel.kind,
+        channel_digest=channel.digest,
     )
 
 
@@ -57,7 +59,7 @@ class Stranger:
 
     async def prove(self, key: NodeKey, to: NodeID, *, boot: int = 1, nonce: bytes = b"n" * 32) -> Resume:
         """An honest handshake; gives the node's Resume. Raises HandshakeFailed, ProtocolError, ConnectionLost."""
-        dialer = honest_dialer(key, to, boot=boot, nonce=nonce)
+        dialer = honest_dialer(key, to, boot=boot, nonce=nonce, channel=self.stream.channel)
         await self.send(dialer.request())
         dialer.reply(await receive_frame(self.stream, self.frames))
         await self.send(dialer.prove(epoch=1, permanent=False))
