@@ -45,7 +45,6 @@ async def test_row_10_a_bad_link_changes_neither_what_arrives_nor_its_order(toxi
         await _tell(b, a, 500, pad=b"x" * 10)
         await _all_arrive_once_in_order(a, 500)
         await a.answers(b)
-        assert proxy.accepted == 1
 
 
 @pytest.mark.slow
