@@ -140,8 +140,7 @@ def test_what_comes_later_does_not_wait_longer_than_the_latency() -> None:
         arrived: list[tuple[bytes, float]] = []
 
         async def read() -> None:
-            for _ in range(3):
-                arrived.append((await receive(here, 1), trio.current_time()))
+            arrived.extend([(await receive(here, 1), trio.current_time()) for _ in range(3)])
 
         began = trio.current_time()
         async with trio.open_nursery() as nursery:
