@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from transports.addresses import MemoryAddress, TCPAddress, TLSAddress
+from transports.base import Transport
 from transports.certificates import make_certificate
+from transports.faulty import Faults
+from transports.faulty_stream import Slowness
 from transports.memory import MemoryNetwork
 from transports.tcp import TcpTransport
 from transports.tls import TlsTransport
@@ -80,6 +84,39 @@ async def tls6() -> AsyncIterator[Rig]:
     yield tls_rig("::1")
 
 
+def troubled(rig: Rig, slowness: Slowness) -> Rig:
+    def over(transport: Transport) -> Transport:
+        faults = Faults()
+        faults.set(slowness=slowness)
+        return faults.over(transport)
+
+    dialer = over(rig.dialer)
+    acceptor = dialer if rig.acceptor is rig.dialer else over(rig.acceptor)
+    return replace(rig, dialer=dialer, acceptor=acceptor)
+
+
+@asynccontextmanager
+async def faulty_memory() -> AsyncIterator[Rig]:
+    async with memory() as rig:
+        yield troubled(rig, Slowness())
+
+
+@asynccontextmanager
+async def faulty_tls() -> AsyncIterator[Rig]:
+    yield troubled(tls_rig("127.0.0.1"), Slowness())
+
+
+@asynccontextmanager
+async def slowed_memory() -> AsyncIterator[Rig]:
+    async with memory() as rig:
+        yield troubled(rig, Slowness(latency=0.05, rate=1e6))
+
+
+@asynccontextmanager
+async def slowed_tcp() -> AsyncIterator[Rig]:
+    yield troubled(tcp_rig("127.0.0.1"), Slowness(latency=0.01, rate=1e8))
+
+
 SUBJECTS = (
     Subject("memory", memory, virtual=True),
     Subject("slow_memory", slow_memory, virtual=True),
@@ -87,6 +124,10 @@ SUBJECTS = (
     Subject("tcp6", tcp6),
     Subject("tls4", tls4),
     Subject("tls6", tls6),
+    Subject("faulty_memory", faulty_memory, virtual=True),
+    Subject("faulty_tls", faulty_tls),
+    Subject("slowed_memory", slowed_memory, virtual=True),
+    Subject("slowed_tcp", slowed_tcp),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,12 +13,15 @@ import trio
 from msgspec import Struct
 
 from actors.cluster.children import GRACE, Child, NodeProcess, open_children
+from actors.cluster.lifeline import open_lifeline
 from actors.cluster.links import Topology, links
 from actors.cluster.remote import RemoteNode
+from actors.cluster.stopping import stop_nodes
 from actors.cluster.together import together
 from actors.control.client import ControlClient, open_control
+from actors.control.directories import clear_directory, remove_directory
 from actors.control.failures import ControlError
-from actors.control.sockets import checked_name, cluster_directory, live_sockets
+from actors.control.sockets import checked_name, cluster_directory, live_sockets, serving_process
 from actors.errors import ConfigError
 from actors.identity import NodeID
 from transports.builtin import LOOPBACK
@@ -52,6 +55,7 @@ class Plan(Struct, frozen=True, kw_only=True):
                 listen=LISTEN[self.transport],
                 app=self.app,
                 engines=self.engines,
+                folder=os.getcwd(),
             )
             for name in self.names
         ]
@@ -60,13 +64,18 @@ class Plan(Struct, frozen=True, kw_only=True):
 @asynccontextmanager
 async def open_processes(plan: Plan, cluster: str | None) -> AsyncIterator[tuple[RemoteNode, ...]]:
     """The nodes, all ready and introduced to each other."""
-    with claimed_directory(cluster) as directory:
-        async with open_children(plan.processes(directory), grace=plan.grace) as children, AsyncExitStack() as stack:
-            nodes = [await _remote(stack, child, directory) for child in children]
-            await introduce([node.control for node in nodes])
-            if plan.permanent:
-                await link([node.control for node in nodes], plan.topology)
-            yield tuple(nodes)
+    with claimed_directory(cluster) as directory, open_lifeline(directory):
+        async with open_children(plan.processes(directory), grace=plan.grace) as children:
+            try:
+                async with AsyncExitStack() as stack:
+                    nodes = [await _remote(stack, child, directory) for child in children]
+                    await introduce([node.control for node in nodes])
+                    if plan.permanent:
+                        await link([node.control for node in nodes], plan.topology)
+                    yield tuple(nodes)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await _stop_restarted(directory, children, plan.grace)
 
 
 async def introduce(nodes: Sequence[ControlClient]) -> None:
@@ -111,19 +120,18 @@ def claimed_directory(cluster: str | None) -> Iterator[Path]:
         error = ConfigError(f"the cluster {directory.name!r} runs already: {names}")
         error.hint = f"actors down --cluster {directory.name}, or choose another name"
         raise error
+    clear_directory(directory)
     try:
         yield directory
     finally:
         remove_directory(directory)
 
 
-def remove_directory(directory: Path) -> None:
-    """Remove the directory of a cluster, unless somebody runs there."""
-    if not live_sockets(directory):
-        for log in directory.glob("*.log"):
-            log.unlink(missing_ok=True)
-        with suppress(OSError):
-            directory.rmdir()
+async def _stop_restarted(directory: Path, children: Sequence[Child], grace: float) -> None:
+    """End those that were killed and started again by somebody else."""
+    ours = {os.getpid(), *(child.pid for child in children)}
+    others = [node for node in live_sockets(directory) if serving_process(node.path) not in ours]
+    await stop_nodes(others, grace=grace)
 
 
 async def _remote(stack: AsyncExitStack, child: Child, directory: Path) -> RemoteNode:

@@ -20,6 +20,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "down": ("down:down", "Stop the local cluster."),
         "ls": ("ls:ls", "List nodes, proxies or engines."),
         "proxy": ("proxy:proxy", "Change one Node Proxy: permanent, ephemeral, dial now, close."),
+        "fault": ("fault:app", "Cut, part, slow, kill, restart or freeze nodes; heal them."),
         "pipe": ("pipe:pipe", "Carry stdin through a cluster of its own to stdout."),
     },
     "Messages": {

@@ -152,6 +152,14 @@ class ControlClient:
         """Sever the connection to this peer, as a fault. ControlError `not_connected` where there is none."""
         await self._call(m.Cut(peer=peer), m.Done)
 
+    async def faults(self) -> m.Troubles:
+        """What troubles the node's connections. ControlError `no_faults` unless it is one of a local cluster."""
+        return (await self._call(m.GetFaults(), m.FaultsAre)).troubles
+
+    async def trouble(self, troubles: m.Troubles) -> None:
+        """Trouble its connections so, and no longer as before. ControlError `no_faults`."""
+        await self._call(m.SetFaults(troubles=troubles), m.Done)
+
     async def learn(self, advert: str) -> str:
         """Let the node know a friend's advert; the friend's NodeID."""
         return (await self._call(m.Learn(advert=advert), m.Learned)).id

@@ -14,9 +14,9 @@ NodeID or a unique beginning of it, an address is `peer/engine`.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, dataclass_transform
+from typing import Annotated, Literal, TypeAlias, dataclass_transform
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from actors.messages import EXPIRY, PREFS, TransportPrefs
 from actors.snapshots import AddressSnapshot, EngineSnapshot, NodeSnapshot, ProxySnapshot
@@ -57,7 +57,7 @@ class Failed(ControlReply, tag="failed"):
     """The reply to any request that did not succeed.
 
     Codes: `bad_request`, `unknown_node`, `ambiguous_node`, `unknown_engine`, `unknown_message`,
-    `unknown_field`, `missing_field`, `bad_field`, `not_connected`, `busy`, `cancelled`; the codes of
+    `unknown_field`, `missing_field`, `bad_field`, `not_connected`, `no_faults`, `busy`, `cancelled`; the codes of
     `actors.errors` (`expired`, `lost`, `refused`, `crashed`, `identity`, `configuration` …); `bug`.
     """
 
@@ -281,6 +281,37 @@ class Cut(ControlRequest, tag="cut"):
     peer: str
 
 
+class Away(Struct, frozen=True, kw_only=True):
+    """A node that cannot be reached: its NodeID, and the URLs that it may be dialed at."""
+
+    peer: str
+    addresses: tuple[str, ...]
+
+
+class Troubles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What troubles the connections of a node of a local cluster."""
+
+    away: tuple[Away, ...] = ()
+    latency: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds added to each round trip."""
+    rate: Annotated[float, Meta(gt=0)] | None = None
+    """Bytes a second, each way; None: no limit."""
+
+
+class GetFaults(ControlRequest, tag="faults"):
+    """-> FaultsAre; Failed `no_faults` from a node that is none of a local cluster"""
+
+
+class FaultsAre(ControlReply, tag="faults"):
+    troubles: Troubles
+
+
+class SetFaults(ControlRequest, tag="trouble"):
+    """Trouble the node's connections so, and no longer as before. -> Done; Failed `no_faults`"""
+
+    troubles: Troubles
+
+
 class Learn(ControlRequest, tag="learn"):
     """Take a friend's advert, the one-line text. -> Learned"""
 
@@ -327,6 +358,8 @@ Request: TypeAlias = (
     | SetProxy
     | Migrate
     | Cut
+    | GetFaults
+    | SetFaults
     | Learn
     | GetAdvert
     | Stop
@@ -347,6 +380,7 @@ Reply: TypeAlias = (
     | Delivered
     | Replied
     | Passed
+    | FaultsAre
     | Learned
     | AdvertIs
     | Done
