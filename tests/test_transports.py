@@ -9,9 +9,10 @@ import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from transports.addresses import MemoryAddress, TCPAddress, TLSAddress
+from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress
 from transports.certificates import make_certificate
 from transports.memory import MemoryNetwork
+from transports.quic import QuicTransport
 from transports.tcp import TcpTransport
 from transports.tls import TlsTransport
 
@@ -80,6 +81,26 @@ async def tls6() -> AsyncIterator[Rig]:
     yield tls_rig("::1")
 
 
+@asynccontextmanager
+async def quic4() -> AsyncIterator[Rig]:
+    yield quic_rig("127.0.0.1")
+
+
+def quic_rig(host: str) -> Rig:
+    return Rig(
+        QuicTransport(make_certificate(Ed25519PrivateKey.generate())),
+        QuicTransport(make_certificate(Ed25519PrivateKey.generate())),
+        address=QUICAddress(host, 0),
+        nowhere=QUICAddress(host, 9),
+        foreign=TCPAddress(host, 0),
+    )
+
+
+@asynccontextmanager
+async def quic6() -> AsyncIterator[Rig]:
+    yield quic_rig("::1")
+
+
 SUBJECTS = (
     Subject("memory", memory, virtual=True),
     Subject("slow_memory", slow_memory, virtual=True),
@@ -87,6 +108,8 @@ SUBJECTS = (
     Subject("tcp6", tcp6),
     Subject("tls4", tls4),
     Subject("tls6", tls6),
+    Subject("quic4", quic4),
+    Subject("quic6", quic6),
 )
 
 
