@@ -103,7 +103,9 @@ class Line:
             try:
                 self.connection.receive_datagram(data, source, now)
             except Exception as error:  # aioquic's own mistakes with a hostile peer's bytes cost that peer's connection
-                self.end(f"QUIC: {type(error).__name__}")
+                return self.end(f"QUIC: {type(error).__name__}")
+            if terminated(self.connection) is not None:
+                self.pump(now)  # what comes after it is not worth a look
         elif self._farewells:
             self._farewells -= 1
             for farewell in self._farewell:  # it was lost, or crossed this datagram

@@ -10,7 +10,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.packet import QuicHeader, QuicPacketType
 from trio.lowlevel import ParkingLot, checkpoint
 
-from transports.addresses import HostAddress
+from transports.addresses import QUICAddress
 from transports.errors import CLOSED_HERE, ListenerClosed
 from transports.quic_connection import CID_LENGTH, VERSION, Connection
 from transports.quic_endpoint import Endpoint, Lines
@@ -32,7 +32,7 @@ class Listening(Endpoint):
     def __init__(
         self,
         sock: socket.socket,
-        address: HostAddress,
+        address: QUICAddress,
         configuration: QuicConfiguration,
         timers: Timers,
         lines: Lines,
