@@ -13,6 +13,7 @@ from trio.testing import MockClock
 
 from transports.certificates import make_certificate
 from transports.quic_connection import (
+    LARGE,
     STREAM,
     WINDOW,
     Connection,
@@ -22,6 +23,7 @@ from transports.quic_connection import (
     sent_for_the_first_time,
     server_configuration,
     terminated,
+    towards,
 )
 from transports.quic_line import Line, in_words
 from transports.quic_timers import FLOOR, Timer, Timers
@@ -150,6 +152,13 @@ def test_a_stream_is_delivered_when_its_end_is_acknowledged(pair: Pair) -> None:
     pair.settle()
     assert delivered(pair.dialer)
     assert not delivered(pair.acceptor)
+
+
+def test_datagrams_are_large_within_one_machine_only() -> None:
+    plain = client_configuration()
+    assert towards("127.0.0.1", plain).max_datagram_size == towards("::1", plain).max_datagram_size == LARGE
+    assert towards("192.0.2.1", plain).max_datagram_size == towards("2001:db8::1", plain).max_datagram_size == 1200
+    assert towards("::1", plain).alpn_protocols == plain.alpn_protocols
 
 
 def test_both_ends_know_at_once_that_it_ends(pair: Pair) -> None:

@@ -10,7 +10,7 @@ import trio
 from aioquic.quic.configuration import QuicConfiguration
 
 from transports.errors import CLOSED_HERE, in_words
-from transports.quic_connection import Connection
+from transports.quic_connection import Connection, towards
 from transports.quic_endpoint import Endpoint, Lines
 from transports.quic_line import Line
 from transports.quic_timers import Timers
@@ -31,7 +31,7 @@ class Dialed(Endpoint):
 
     async def connect(self, configuration: QuicConfiguration) -> Line:
         """Until the handshake is over. Raises OSError, with words; whatever it raises, the socket is closed."""
-        self.line = line = Line(Connection(configuration), self, self._timers, dialed=True)
+        self.line = line = Line(Connection(towards(self._peer[0], configuration)), self, self._timers, dialed=True)
         self._lines.add(line)
         try:
             line.dial(self._peer)

@@ -12,7 +12,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from transports.addresses import QUICAddress
 from transports.errors import CLOSED_HERE, ListenerClosed
-from transports.quic_connection import CID_LENGTH, VERSION, Connection
+from transports.quic_connection import CID_LENGTH, VERSION, Connection, towards
 from transports.quic_endpoint import Endpoint, Lines
 from transports.quic_line import HANDSHAKE, Line
 from transports.quic_stateless import SMALLEST_FIRST, Retry, header_of, refusal, version_negotiation
@@ -109,16 +109,19 @@ class Listening(Endpoint):
             answer = refusal(header)
         elif header.token:
             original = self._retry.original(header, source, now)
-            return self._new_line(header, now, original=original, retry=header.destination_cid) if original else None
+            return self._new_line(header, source, now, original, retry=header.destination_cid) if original else None
         elif len(self._shaking) >= SHAKING:
             answer = self._retry.ask(header, source, now)
         if answer is None:
-            return self._new_line(header, now, original=header.destination_cid, retry=None)
+            return self._new_line(header, source, now, header.destination_cid, retry=None)
         self.transmit(answer, source)
         return None
 
-    def _new_line(self, header: QuicHeader, now: float, *, original: bytes, retry: bytes | None) -> Line:
-        connection = Connection(self._configuration, original=original, retry=retry)
+    def _new_line(
+        self, header: QuicHeader, source: SocketAddress, now: float, original: bytes, *, retry: bytes | None
+    ) -> Line:
+        configuration = towards(source[0], self._configuration)
+        connection = Connection(configuration, original=original, retry=retry)
         line = Line(connection, self, self._timers, dialed=False)
         line.until = now + HANDSHAKE
         self._shaking.add(line)
