@@ -13,7 +13,7 @@ from typing import Final
 import trio
 
 from transports.base import Channel
-from transports.errors import CLOSED_BY_PEER, ConnectionLost
+from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
 from transports.streams import SocketStream
 
 ALPN: Final = "trio-actors/1"
@@ -191,7 +191,7 @@ class TlsStream:
         if self._settled:
             return
         if self._tls.selected_alpn_protocol() != ALPN:
-            raise ConnectionLost(f"TLS: the peer does not speak {ALPN}")
+            raise NotSpoken(f"TLS: the peer does not speak {ALPN}")
         self._settled = True
 
     def _lost(self, error: ssl.SSLError) -> ConnectionLost:
@@ -199,7 +199,7 @@ class TlsStream:
             self._flush()  # the alert that tells the peer why
         if isinstance(error, ssl.SSLEOFError):
             return ConnectionLost(CLOSED_BY_PEER)
-        return ConnectionLost(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
+        return NotSpoken(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
 
     # -- the end ----------------------------------------------------------------------------------------
 
