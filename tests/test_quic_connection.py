@@ -25,7 +25,8 @@ from transports.quic_connection import (
     terminated,
     towards,
 )
-from transports.quic_line import Line, in_words
+from transports.quic_ends import in_words
+from transports.quic_line import Line
 from transports.quic_timers import FLOOR, Timer, Timers
 from transports.tls_stream import ALPN
 
@@ -186,10 +187,10 @@ def test_both_ends_know_at_once_that_it_ends(pair: Pair) -> None:
         (ConnectionTerminated(0x178, 6, "No common ALPN protocols"), "QUIC: no common alpn protocols"),
         (ConnectionTerminated(0x178, 6, ""), "QUIC: TLS alert 120"),
         (ConnectionTerminated(10, 6, ""), "QUIC: error 0xa"),
-        (None, "closed here"),
+        (ConnectionTerminated(QuicErrorCode.APPLICATION_ERROR, 0, ""), "connection reset by the peer"),
     ],
 )
-def test_an_end_is_told_in_words(end: ConnectionTerminated | None, words: str) -> None:
+def test_an_end_is_told_in_words(end: ConnectionTerminated, words: str) -> None:
     assert in_words(end) == words
 
 

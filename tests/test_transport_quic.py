@@ -3,86 +3,40 @@
 from __future__ import annotations
 
 import os
-import random
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
-from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import QuicPacketType, encode_quic_version_negotiation
-from conformance import fill, lost, pattern, read, read_exactly, read_to_end, serving
+from conformance import fill, pattern, read, read_exactly, read_to_end, serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.x509.oid import NameOID
-from quic_relay import Relay, every, relayed
-from trio.testing import MockClock, wait_all_tasks_blocked
+from proxies import Journal, Question, Sink
+from quic_running import CERTIFICATE, LOOPBACK, carried, drop, pair, run, served, transport
+from test_transport_tls import Seen, collect
 
 from actors.errors import ConfigError
-from actors.node import open_node
-from transports.addresses import QUICAddress
+from actors.events import HostileConnection
+from actors.identity import EngineID, NodeKey
+from actors.net.proving.adverts import NodeAdvert
+from actors.node import Node, open_node
+from transports.addresses import QUICAddress, parse_address
 from transports.base import ChannelKind, send_all
 from transports.certificates import make_certificate
-from transports.errors import ConnectFailed, ConnectionLost
-from transports.quic import QuicListener, QuicTransport, channel_of
-from transports.quic_connection import VERSION, WINDOW, client_configuration
-from transports.quic_line import HANDSHAKE, UNSENT
-from transports.quic_stateless import SMALLEST_FIRST, header_of
+from transports.errors import ConnectFailed, ConnectionLost, NotSpoken
+from transports.quic import channel_of
+from transports.quic_connection import WINDOW
+from transports.quic_line import UNSENT
 from transports.quic_stream import LINGER, QuicStream
 from transports.tcp import TcpTransport
-
-LOOPBACK = QUICAddress("127.0.0.1", 0)
-CERTIFICATE = make_certificate(Ed25519PrivateKey.generate())
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    async def bounded() -> None:
-        with trio.fail_after(600):
-            await main()
-
-    trio.run(bounded, clock=MockClock(rate=1, autojump_threshold=0.05))
-
-
-def transport(**options: float) -> QuicTransport:
-    return QuicTransport(make_certificate(Ed25519PrivateKey.generate()), **options)
-
-
-@asynccontextmanager
-async def served() -> AsyncIterator[tuple[QuicTransport, QuicTransport, QuicListener]]:
-    """A dialer, an acceptor, and where it listens."""
-    dialer, acceptor = transport(), QuicTransport(CERTIFICATE)
-    async with serving(dialer, acceptor):
-        listener = await acceptor.listen(LOOPBACK)
-        yield dialer, acceptor, listener
-        await listener.aclose()
-
-
-async def pair(
-    dialer: QuicTransport, listener: QuicListener, at: QUICAddress | None = None
-) -> tuple[QuicStream, QuicStream]:
-    dialed = await dialer.dial(at or listener.address)
-    return dialed, await listener.accept()
-
-
-async def carried(one: QuicStream, other: QuicStream, size: int) -> None:
-    """So many bytes arrive as they were sent."""
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(send_all, one, pattern(0, size))
-        assert await read_exactly(other, size) == pattern(0, size)
-
-
-def drop(*streams: QuicStream) -> None:
-    for stream in streams:
-        stream.abort()
-
 
 # -- who is there -----------------------------------------------------------------------------------------
 
@@ -110,6 +64,10 @@ def test_who_speaks_another_protocol_is_refused_by_either_side() -> None:
                     with pytest.raises(ConnectFailed, match="QUIC: no common alpn protocols"):
                         await dialer.dial(listener.address)
                     side.alpn_protocols = ours
+                    refused = await listener.accept()
+                    with pytest.raises(NotSpoken, match="QUIC: no common alpn protocols"):
+                        await read(refused)
+                    refused.abort()
 
     run(main)
 
@@ -132,6 +90,46 @@ def test_a_certificate_that_no_node_makes_is_refused() -> None:
                 await dialer.dial(listener.address)
 
     run(main)
+
+
+@asynccontextmanager
+async def node_at(seen: Seen) -> AsyncIterator[Node]:
+    """A node that listens by QUIC, with an engine `sink`; its events are collected."""
+    async with open_node(listen=(str(LOOPBACK),)) as node:
+        node.spawn(Sink(journal=Journal()), "sink")
+        with node.events.subscribe() as events:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(collect, events, seen)
+                yield node
+                nursery.cancel_scope.cancel()
+
+
+async def test_two_nodes_talk_over_quic() -> None:
+    async with node_at(Seen()) as a, node_at(Seen()) as b:
+        a.learn(b.advert)
+        with trio.fail_after(60):
+            assert await a.ask(EngineID(b.id, "sink"), Question(7)) == -7
+
+
+async def test_an_address_that_leads_to_another_node_gets_no_byte_of_ours() -> None:
+    seen, heard = Seen(), Seen()
+    other = NodeKey.generate()
+    async with node_at(seen) as a, node_at(heard) as b:
+        a.learn(NodeAdvert.sign(other, [(b.addresses[0], 1)], version=1, created=0))
+        a.tell_nowait(EngineID(other.id, "sink"), Question(7))
+        await seen.words("wrong_key")
+    assert not [event for event in heard.all if isinstance(event, HostileConnection)]
+
+
+async def test_a_node_says_why_it_refused_a_stranger() -> None:
+    seen = Seen()
+    dialer = transport()
+    dialer._client.alpn_protocols = ["h3"]
+    async with node_at(seen) as node, serving(dialer):
+        with pytest.raises(ConnectFailed, match="no common alpn protocols"):
+            await dialer.dial(parse_address(node.addresses[0]))
+        await seen.words("QUIC: no common alpn protocols")
+    assert any(isinstance(event, HostileConnection) for event in seen.all)
 
 
 # -- dialing ----------------------------------------------------------------------------------------------
@@ -193,239 +191,6 @@ def test_localhost_is_a_name_like_others() -> None:
     run(main)
 
 
-# -- strangers --------------------------------------------------------------------------------------------
-
-
-def first_flight() -> bytes:
-    connection = QuicConnection(configuration=client_configuration())
-    connection.connect(("127.0.0.1", 1), now=0)
-    return connection.datagrams_to_send(now=0)[0][0]
-
-
-def long_header(version: int, kind: int = 0xC0) -> bytes:
-    cids = bytes([8]) + b"D" * 8 + bytes([8]) + b"S" * 8
-    return (bytes([kind]) + version.to_bytes(4, "big") + cids).ljust(SMALLEST_FIRST, b"\0")
-
-
-@asynccontextmanager
-async def stranger(listener: QuicListener) -> AsyncIterator[Relay]:
-    async with relayed(listener.address) as relay:
-        yield relay
-
-
-@pytest.mark.parametrize(
-    "datagram",
-    [
-        pytest.param(b"", id="nothing"),
-        pytest.param(b"\x00", id="one byte"),
-        pytest.param(b"\x40" + bytes(100), id="an unknown connection"),
-        pytest.param(b"GET / HTTP/1.1\r\n\r\n", id="HTTP"),
-        pytest.param(long_header(0x7A7A7A7A)[:1199], id="another version, too short to be answered"),
-        pytest.param(long_header(VERSION)[:1199], id="a first flight, too short to be answered"),
-        pytest.param(long_header(VERSION, 0xE0), id="a handshake of nobody"),
-        pytest.param(long_header(0), id="version negotiation"),
-        pytest.param(
-            encode_quic_version_negotiation(b"S" * 8, b"D" * 8, [VERSION]).ljust(1300, b"\0"), id="padded negotiation"
-        ),
-        pytest.param(b"\xff" * 1500, id="ones"),
-    ],
-)
-def test_what_is_no_connections_is_counted_and_not_answered(datagram: bytes) -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener), stranger(listener) as relay:
-            answers: list[bytes] = []
-            relay.backwards = answers.append
-            relay._dialer = ("127.0.0.1", 9)
-            relay.inject(datagram)
-            await wait_all_tasks_blocked(0.02)
-            assert answers == []
-            assert listener.ignored == 1
-            drop(*await pair(dialer, listener))
-
-    run(main)
-
-
-def test_another_version_is_told_which_is_spoken() -> None:
-    async def main() -> None:
-        async with served() as (_, _, listener), stranger(listener) as relay:
-            answers: list[bytes] = []
-            relay.backwards = answers.append
-            relay._dialer = ("127.0.0.1", 9)
-            relay.inject(long_header(0x7A7A7A7A))
-            await wait_all_tasks_blocked(0.02)
-            (answer,) = answers
-            header = header_of(answer)
-            assert header is not None
-            assert header.packet_type is QuicPacketType.VERSION_NEGOTIATION
-            assert header.supported_versions == [VERSION]
-
-    run(main)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_damaged_flights_hurt_nobody_else(seed: int) -> None:
-    draw = random.Random(seed)
-
-    def damaged(data: bytes) -> bytes:
-        changed = bytearray(data)
-        for _ in range(draw.randint(1, 8)):
-            changed[draw.choice((draw.randrange(len(data)), draw.randrange(min(40, len(data)))))] = draw.randrange(256)
-        return bytes(changed)
-
-    async def main() -> None:
-        async with served() as (dialer, _, listener), relayed(listener.address) as relay:
-            for _ in range(20):
-                relay.inject(damaged(first_flight()))
-            streams = await pair(dialer, listener, relay.address)
-            clean, relay.forwards = relay.forwards, damaged
-            streams[0].send_nowait(bytes(5000))
-            await wait_all_tasks_blocked(0.01)
-            relay.forwards = clean
-            assert await read_exactly(streams[1], 5000) == bytes(5000)
-            await carried(*streams, 20_000)
-            drop(*streams)
-
-    run(main)
-
-
-def test_when_many_shake_hands_a_dialer_has_to_show_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_listening.SHAKING", 0)
-
-    async def main() -> None:
-        async with served() as (dialer, _, listener), relayed(listener.address) as relay:
-            seen: list[QuicPacketType] = []
-
-            def noted(data: bytes) -> bytes:
-                header = header_of(data)
-                assert header is not None
-                seen.append(header.packet_type)
-                return data
-
-            relay.backwards = noted
-            streams = await pair(dialer, listener, relay.address)
-            assert seen[0] is QuicPacketType.RETRY
-            await carried(*streams, 1000)
-            drop(*streams)
-
-    run(main)
-
-
-def test_an_invented_token_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_listening.SHAKING", 0)
-
-    async def main() -> None:
-        async with served() as (dialer, _, listener):
-            dialer.dial_timeout = 1
-            dialer._client.token = b"open sesame"
-            with pytest.raises(ConnectFailed, match="no answer in 1 s"):
-                await dialer.dial(listener.address)
-
-    run(main)
-
-
-def test_no_more_wait_to_be_accepted_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_listening.BACKLOG", 2)
-
-    async def main() -> None:
-        async with served() as (dialer, _, listener):
-            streams = [await dialer.dial(listener.address) for _ in range(2)]
-            with pytest.raises(ConnectFailed, match="connection refused"):
-                await dialer.dial(listener.address)
-            drop(*streams)
-
-    run(main)
-
-
-def test_a_handshake_that_goes_no_further_is_given_up() -> None:
-    async def main() -> None:
-        async with served() as (_, acceptor, listener), relayed(listener.address) as relay:
-            relay.inject(first_flight())
-            await wait_all_tasks_blocked(0.02)
-            assert len(listener._endpoint._shaking) == 1
-            await trio.sleep(HANDSHAKE)
-            await wait_all_tasks_blocked(0.02)
-            assert not listener._endpoint._shaking
-            assert not listener._endpoint._routes
-            assert not acceptor._lines._lines
-
-    run(main)
-
-
-# -- on the way -------------------------------------------------------------------------------------------
-
-
-def test_a_dialer_whose_address_changes_stays_connected() -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener), relayed(listener.address) as relay:
-            dialed, accepted = await pair(dialer, listener, relay.address)
-            await carried(dialed, accepted, 100_000)
-            for moves in range(3):
-                relay.move()
-                await carried(dialed, accepted, 100_000)
-                await carried(accepted, dialed, 100_000)
-                assert len(relay.ports) == moves + 2
-            drop(dialed, accepted)
-
-    run(main)
-
-
-def test_what_is_lost_on_the_way_is_sent_again() -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener), relayed(listener.address) as relay:
-            relay.forwards, relay.backwards = every(5), every(7)
-            dialed, accepted = await pair(dialer, listener, relay.address)
-            await carried(dialed, accepted, 200_000)
-            await carried(accepted, dialed, 200_000)
-            drop(dialed, accepted)
-
-    run(main)
-
-
-def test_what_was_closed_arrives_although_datagrams_are_lost() -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener), relayed(listener.address) as relay:
-            dialed, accepted = await pair(dialer, listener, relay.address)
-            relay.forwards = every(4)
-            await send_all(dialed, pattern(0, 100_000))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(dialed.aclose)
-                assert await read_to_end(accepted) == pattern(0, 100_000)
-            drop(accepted)
-
-    run(main)
-
-
-def test_a_farewell_that_was_lost_is_said_again() -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener), relayed(listener.address) as relay:
-            dialed, accepted = await pair(dialer, listener, relay.address)
-            await carried(dialed, accepted, 1000)
-            relay.forwards = every(1)
-            dialed.abort()
-            await wait_all_tasks_blocked(0.001)
-            relay.forwards = bytes
-            accepted.send_nowait(b"still there?")
-            with pytest.raises(ConnectionLost, match="reset by the peer"):
-                await read(accepted)
-            drop(accepted)
-
-    run(main)
-
-
-def test_a_peer_whose_process_has_ended_is_missed_as_soon_as_something_is_sent() -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener):
-            dialed, _ = await pair(dialer, listener)
-            start = trio.current_time()
-            listener._endpoint._socket.close()  # nothing is said, as when a process ends
-            dialed.send_nowait(b"are you there?")
-            with pytest.raises(ConnectionLost, match="nothing listens there"):
-                await read(dialed)
-            assert trio.current_time() - start < 10
-
-    run(main)
-
-
 # -- what is held -----------------------------------------------------------------------------------------
 
 
@@ -449,68 +214,6 @@ def test_many_times_the_window_passes() -> None:
             await carried(dialed, accepted, 3 * WINDOW)
             await carried(accepted, dialed, 3 * WINDOW)
             drop(dialed, accepted)
-
-    run(main)
-
-
-# -- hostile peers ----------------------------------------------------------------------------------------
-
-
-async def strange(act: Callable[[QuicStream], None], *, why: str) -> None:
-    """The acceptor loses a dialer that does this, and nobody else."""
-    async with served() as (dialer, _, listener):
-        hostile, victim = await pair(dialer, listener)
-        good = await pair(dialer, listener)
-        act(hostile)
-        hostile._line.pump(trio.current_time())
-        await wait_all_tasks_blocked(0.02)
-        with pytest.raises(ConnectionLost, match=why):
-            await read_to_end(victim)
-        await carried(*good, 1000)
-        await lost(hostile)
-        drop(hostile, victim, *good)
-
-
-def test_a_second_stream_costs_the_connection() -> None:
-    def open_another(stream: QuicStream) -> None:
-        stream._line.connection._remote_max_streams_bidi = 9
-        stream._line.connection.send_stream_data(4, b"x")
-
-    run(partial(strange, open_another, why="QUIC: too many streams open"))
-
-
-def test_more_than_the_window_costs_the_connection() -> None:
-    def flood(stream: QuicStream) -> None:
-        connection = stream._line.connection
-        connection._remote_max_data = 1 << 40
-        connection._streams[0].max_stream_data_remote = 1 << 40
-        connection.send_stream_data(0, bytes(2 * WINDOW))
-
-    run(partial(strange, flood, why="QUIC: over stream data limit"))
-
-
-@pytest.mark.parametrize("act", ["reset_stream", "stop_stream"])
-def test_half_a_reset_is_a_reset(act: str) -> None:
-    def reset(stream: QuicStream) -> None:
-        getattr(stream._line.connection, act)(0, 7)
-
-    run(partial(strange, reset, why="reset by the peer"))
-
-
-def test_a_stream_of_an_unknown_kind_costs_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        async with served() as (dialer, _, listener):
-            monkeypatch.setattr(
-                "transports.quic_line.Line.dial",
-                lambda line, peer: (
-                    line.connection.connect(peer, trio.current_time()),
-                    line.connection.send_stream_data(0, b"\x07"),
-                    line.pump(trio.current_time()),
-                ),
-            )
-            stream = await dialer.dial(listener.address)
-            with pytest.raises(ConnectionLost, match="QUIC: the peer opened a stream of an unknown kind"):
-                await read(stream)
 
     run(main)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from transports.addresses import QUICAddress, TransportAddress, source_of
 from transports.base import Channel, ChannelKind
 from transports.certificates import Certificate, NotOurs, key_in
-from transports.errors import AddressError, AddressInUse, ListenFailed, in_words
+from transports.errors import AddressError, AddressInUse, ListenerClosed, ListenFailed, in_words
 from transports.quic_connection import certificate_of_peer, client_configuration, server_configuration
 from transports.quic_dialed import Dialed
 from transports.quic_endpoint import Endpoint, Lines
@@ -152,6 +152,8 @@ class QuicListener:
 
     async def accept(self) -> QuicStream:
         """See Listener. The handshake is over, so that the dialer is where it says."""
+        if self._closed:
+            raise ListenerClosed(f"{self.address} is closed")
         line, peer = await self._endpoint.accept()
         return QuicStream(line, channel=self._channel, local=str(self.address), remote=_url(peer), source=_source(peer))
 

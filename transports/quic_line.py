@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Final, Protocol, TypeAlias, cast
+from typing import Final, ParamSpec, Protocol, TypeAlias, cast
 
 import trio
 from aioquic.quic.events import (
@@ -20,10 +20,10 @@ from aioquic.quic.events import (
     StreamDataReceived,
     StreamReset,
 )
-from aioquic.quic.packet import QuicErrorCode
 
-from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, RESET_BY_PEER
+from transports.errors import CLOSED_HERE, RESET_BY_PEER
 from transports.quic_connection import STREAM, Connection, delivered, sent_for_the_first_time, terminated
+from transports.quic_ends import ABORTED, DONE, STRANGE, at_fault, in_words
 from transports.quic_timers import Timer, Timers
 from transports.sockets import SocketAddress
 from transports.tls_stream import ALPN
@@ -36,10 +36,8 @@ OPENING: Final = b"\0"
 """The first byte of the dialer's stream: it makes the stream known. Other values are for other kinds of streams."""
 
 Why: TypeAlias = str
-_DONE, _ABORTED, _STRANGE = 0, 1, 2
-"""What a CONNECTION_CLOSE of ours says."""
+Given = ParamSpec("Given")
 _FAREWELLS: Final = 8
-_TLS: Final = range(QuicErrorCode.CRYPTO_ERROR, QuicErrorCode.CRYPTO_ERROR + 0x100)
 
 
 class Host(Protocol):
@@ -69,6 +67,8 @@ class Line:
         self.dialed = dialed
         self.lost: Why | None = None
         """Why it carries nothing more; set once."""
+        self.strange = False
+        """It was lost because the peer does not speak as it should."""
         self.open = False
         self.ended = False
         """The peer has said that nothing more comes."""
@@ -100,11 +100,8 @@ class Line:
     def take(self, data: bytes, source: SocketAddress, now: float) -> None:
         """A datagram for it; `pump` comes when there are no more."""
         if self.lost is None:
-            try:
-                self.connection.receive_datagram(data, source, now)
-            except Exception as error:  # aioquic's own mistakes with a hostile peer's bytes cost that peer's connection
-                return self.end(f"QUIC: {type(error).__name__}")
-            if terminated(self.connection) is not None:
+            self._spared(self.connection.receive_datagram, data, source, now)
+            if self.lost is None and terminated(self.connection) is not None:
                 self.pump(now)  # what comes after it is not worth a look
         elif self._farewells:
             self._farewells -= 1
@@ -113,16 +110,28 @@ class Line:
 
     def pump(self, now: float) -> None:
         """All that follows from what happened: events, datagrams, the next deadline."""
+        if not self.over:
+            self._spared(self._pump, now)
+        self.on_change()
+
+    def _pump(self, now: float) -> None:
         while (event := self.connection.next_event()) is not None:
             self._on(event)
         end = terminated(self.connection)
         if end is not None and self.lost is None:
+            self.strange = at_fault(end)
             self._lose(in_words(end))
         if self.closing and self.lost is None and delivered(self.connection):
-            self.lose(CLOSED_HERE, _DONE)
+            self.lose(CLOSED_HERE, DONE)
         if not self.over:
             self._send(now)
-        self.on_change()
+
+    def _spared(self, deed: Callable[Given, None], *args: Given.args, **kwargs: Given.kwargs) -> None:
+        try:
+            deed(*args, **kwargs)
+        except Exception as error:  # aioquic's own mistakes with a hostile peer's bytes cost that connection, no more
+            self.strange = True
+            self.end(f"QUIC: {type(error).__name__}")
 
     def _send(self, now: float) -> None:
         datagrams = self.connection.datagrams_to_send(now)
@@ -138,11 +147,14 @@ class Line:
         if self.over:
             return
         if now >= self.until and self.lost is None:
-            self.lose(CLOSED_HERE if self.closing else "no handshake in time", _ABORTED)
+            self.lose(CLOSED_HERE if self.closing else "no handshake in time", ABORTED)
+        self._spared(self._time, now)
+        self.pump(now)
+
+    def _time(self, now: float) -> None:
         timer = self.connection.get_timer()
         if timer is not None and now >= timer:
             self.connection.handle_timer(now)
-        self.pump(now)
 
     # -- events -----------------------------------------------------------------------------------------
 
@@ -153,7 +165,7 @@ class Line:
             case HandshakeCompleted(alpn_protocol=alpn):
                 self._shaken(alpn)
             case StreamReset() | StopSendingReceived():
-                self.lose(RESET_BY_PEER, _ABORTED)
+                self.lose(RESET_BY_PEER, ABORTED)
             case ConnectionIdIssued(connection_id=cid):
                 self._host.known_as(self, cid, known=True)
             case ConnectionIdRetired(connection_id=cid):
@@ -163,10 +175,10 @@ class Line:
 
     def _arrived(self, stream: int, data: bytes, *, end: bool) -> None:
         if stream != STREAM:
-            return self.lose("QUIC: the peer opened a second stream", _STRANGE)
+            return self.lose("QUIC: the peer opened a second stream", STRANGE)
         if not self._greeted and data:
             if data[:1] != OPENING:
-                return self.lose("QUIC: the peer opened a stream of an unknown kind", _STRANGE)
+                return self.lose("QUIC: the peer opened a stream of an unknown kind", STRANGE)
             self._greeted = True
             data = data[1:]
             self.connection.read += 1
@@ -178,7 +190,7 @@ class Line:
 
     def _shaken(self, alpn: str | None) -> None:
         if alpn != ALPN:
-            self.lose(f"QUIC: the peer does not speak {ALPN}", _STRANGE)
+            self.lose(f"QUIC: the peer does not speak {ALPN}", STRANGE)
         elif self.dialed:
             self._opened()
 
@@ -247,13 +259,14 @@ class Line:
     def abort(self) -> None:
         """End it now; the peer is told, and what was not delivered is lost."""
         if self.lost is None:
-            self.lose(CLOSED_HERE, _ABORTED)
+            self.lose(CLOSED_HERE, ABORTED)
             self.pump(trio.current_time())
 
     def lose(self, why: Why, code: int) -> None:
         """It carries nothing more; tell the peer at the next pump."""
         if self.lost is None:
-            self.connection.close(error_code=code, reason_phrase="" if code != _STRANGE else why)
+            self.strange = code == STRANGE
+            self.connection.close(error_code=code, reason_phrase=why if self.strange else "")
             self._lose(why)
 
     def _lose(self, why: Why) -> None:
@@ -270,22 +283,10 @@ class Line:
         """It sends and receives nothing more, not even a farewell."""
         if not self.over:
             self.over = True
+            self._timer.stop()
             if self.lost is None:
                 self._lose(why)
             self._host.over(self)
-
-
-def in_words(end: ConnectionTerminated | None) -> Why:
-    """What became of a connection, for people. What the peer says of it is not trusted to be printable, or short."""
-    if end is None:
-        return CLOSED_HERE
-    said = "".join(letter if letter.isprintable() else "?" for letter in end.reason_phrase[:100])
-    if end.frame_type is None:  # the peer's owner has closed it, or ours
-        return {_DONE: CLOSED_BY_PEER, _ABORTED: RESET_BY_PEER}.get(end.error_code, f"QUIC: {said}")
-    if end.error_code == QuicErrorCode.CONNECTION_REFUSED:
-        return "connection refused, nothing listens there"
-    kind = f"TLS alert {end.error_code - _TLS.start}" if end.error_code in _TLS else f"error {end.error_code:#x}"
-    return f"QUIC: {said.lower() or kind}"
 
 
 def _nothing() -> None:

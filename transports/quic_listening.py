@@ -76,6 +76,9 @@ class Listening(Endpoint):
     def opened(self, line: Line) -> None:
         """See Host."""
         self._shaking.discard(line)
+        self._hand_over(line)
+
+    def _hand_over(self, line: Line) -> None:
         self._waiting.append((line, line.peer))
         self._acceptors.unpark()
 
@@ -145,7 +148,12 @@ class Listening(Endpoint):
     def lost(self, line: Line) -> None:
         """See Host."""
         super().lost(line)
-        self._shaking.discard(line)
+        if line in self._shaking:
+            self._shaking.discard(line)
+            if (
+                line.strange and self.listening
+            ):  # to be accepted all the same: whoever reads from it learns why it failed
+                self._hand_over(line)
 
     def over(self, line: Line) -> None:
         """See Host."""

@@ -8,7 +8,7 @@ import trio
 from trio.lowlevel import ParkingLot, checkpoint
 
 from transports.base import Channel
-from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost
+from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost, NotSpoken
 from transports.quic_line import UNSENT, Line
 
 LINGER: Final = 1.0
@@ -56,7 +56,7 @@ class QuicStream:
         if line.lost is None and line.ended:
             raise ConnectionLost(CLOSED_BY_PEER)
         if line.lost is not None:
-            raise ConnectionLost(line.lost)
+            raise self._lost(line.lost)
         return line.write(data)
 
     def receive_nowait(self, buffer: memoryview) -> int:
@@ -68,7 +68,7 @@ class QuicStream:
         if line.ended:
             return 0
         if line.lost is not None:
-            raise ConnectionLost(line.lost)
+            raise self._lost(line.lost)
         raise trio.WouldBlock
 
     async def wait_writable(self) -> None:
@@ -92,6 +92,9 @@ class QuicStream:
     def _check_open(self) -> None:
         if self._closed:
             raise ConnectionLost(CLOSED_HERE)
+
+    def _lost(self, why: str) -> ConnectionLost:
+        return NotSpoken(why) if self._line.strange else ConnectionLost(why)
 
     # -- the end ----------------------------------------------------------------------------------------
 

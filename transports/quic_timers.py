@@ -30,10 +30,19 @@ class Timer:
             self.at = max(at, now + FLOOR)
             self._timers.add(self)
 
+    def stop(self) -> None:
+        """Never ring again, and keep nothing alive."""
+        self.at = inf
+        self._ring = _nothing
+
     def ring(self) -> None:
         """Once."""
         self.at = inf
         self._ring()
+
+
+def _nothing() -> None:
+    pass
 
 
 class Timers:
