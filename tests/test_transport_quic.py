@@ -30,6 +30,7 @@ from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from transports.addresses import QUICAddress, parse_address
 from transports.base import ChannelKind, send_all
+from transports.builtin import _installed
 from transports.certificates import make_certificate
 from transports.errors import ConnectFailed, ConnectionLost, NotSpoken
 from transports.quic import channel_of
@@ -334,6 +335,19 @@ def test_a_node_that_lacks_the_extra_says_how_to_get_it(monkeypatch: pytest.Monk
         assert caught.value.hint == "pip install trio-actors[quic]"
 
     trio.run(main)
+
+
+@pytest.mark.parametrize("installed", ["1.7.0", "1.10.2", "2.0"])
+def test_a_version_that_will_do(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.builtin.version", lambda name: installed)
+    assert _installed("aioquic", (1, 7))
+
+
+@pytest.mark.parametrize("installed", ["1.6.9", "0.9.25", "odd"])
+def test_a_version_that_is_too_old_counts_as_none(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.builtin.version", lambda name: installed)
+    assert not _installed("aioquic", (1, 7))
+    assert not _installed("no_such_package", (0, 0))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Final
 
@@ -12,10 +13,20 @@ from transports.certificates import make_certificate
 from transports.tcp import TcpTransport
 from transports.tls import TlsTransport
 
-_EXTRAS: Final = {"quic": "aioquic"}
-"""What is only there if its package is installed."""
+_EXTRAS: Final = {"quic": ("aioquic", (1, 7))}
+"""What is only there if its package is installed, at this version or a later one."""
+
+
+def _installed(name: str, least: tuple[int, int]) -> bool:
+    try:
+        major, minor = version(name).split(".")[:2]
+        return find_spec(name) is not None and (int(major), int(minor)) >= least
+    except (PackageNotFoundError, ValueError):
+        return False
+
+
 MISSING: Final = {
-    scheme: f"pip install trio-actors[{scheme}]" for scheme, name in _EXTRAS.items() if not find_spec(name)
+    scheme: f"pip install trio-actors[{scheme}]" for scheme, package in _EXTRAS.items() if not _installed(*package)
 }
 """How to get those that are not here."""
 SCHEMES: Final = tuple(scheme for scheme in ("tcp", "tls", "quic") if scheme not in MISSING)
