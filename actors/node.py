@@ -61,7 +61,7 @@ from actors.snapshots import (
 from actors.state import StateDir
 from transports.addresses import TransportAddress, parse_address
 from transports.base import Listener, Stream, Transport
-from transports.builtin import built_in
+from transports.builtin import MISSING, built_in
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
@@ -328,7 +328,9 @@ async def _listening(
             transport = transports.get(address.scheme)
             if transport is None:
                 known = ", ".join(f"{scheme}://" for scheme in transports)
-                raise ConfigError(f"no transport for {url} here; there is {known}")
+                error = ConfigError(f"no transport for {url} here; there is {known}")
+                error.hint = MISSING.get(address.scheme, "")
+                raise error
             listeners.append((address.scheme, await transport.listen(address)))
         yield listeners
     finally:

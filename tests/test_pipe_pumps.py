@@ -157,7 +157,7 @@ def test_stdout_is_the_streams_alone_even_for_an_envelope(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--transport", "quic"],
+        ["--transport", "udp"],
         ["--nodes", "1"],
         ["--nodes", "1000"],
         ["--cuts=-1"],

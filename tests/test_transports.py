@@ -10,12 +10,13 @@ import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from transports.addresses import MemoryAddress, TCPAddress, TLSAddress
+from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress
 from transports.base import Transport
 from transports.certificates import make_certificate
 from transports.faulty import Faults
 from transports.faulty_stream import Slowness
 from transports.memory import MemoryNetwork
+from transports.quic import QuicTransport
 from transports.tcp import TcpTransport
 from transports.tls import TlsTransport
 
@@ -117,6 +118,26 @@ async def slowed_tcp() -> AsyncIterator[Rig]:
     yield troubled(tcp_rig("127.0.0.1"), Slowness(latency=0.01, rate=1e8))
 
 
+@asynccontextmanager
+async def quic4() -> AsyncIterator[Rig]:
+    yield quic_rig("127.0.0.1")
+
+
+def quic_rig(host: str) -> Rig:
+    return Rig(
+        QuicTransport(make_certificate(Ed25519PrivateKey.generate())),
+        QuicTransport(make_certificate(Ed25519PrivateKey.generate())),
+        address=QUICAddress(host, 0),
+        nowhere=QUICAddress(host, 9),
+        foreign=TCPAddress(host, 0),
+    )
+
+
+@asynccontextmanager
+async def quic6() -> AsyncIterator[Rig]:
+    yield quic_rig("::1")
+
+
 SUBJECTS = (
     Subject("memory", memory, virtual=True),
     Subject("slow_memory", slow_memory, virtual=True),
@@ -128,6 +149,8 @@ SUBJECTS = (
     Subject("faulty_tls", faulty_tls),
     Subject("slowed_memory", slowed_memory, virtual=True),
     Subject("slowed_tcp", slowed_tcp),
+    Subject("quic4", quic4),
+    Subject("quic6", quic6),
 )
 
 

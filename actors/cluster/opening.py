@@ -10,16 +10,15 @@ from typing import Literal, TypeAlias, overload
 from actors.app import call_setup, load_engine, load_setup
 from actors.cluster.children import GRACE
 from actors.cluster.links import Topology, links, node_names
-from actors.cluster.processes import LISTEN, Plan, open_processes
+from actors.cluster.processes import LISTEN, Plan, no_such_transport, open_processes
 from actors.cluster.remote import RemoteNode
 from actors.cluster.together import together
 from actors.control.troubled import Troubled
-from actors.errors import ConfigError
 from actors.node import Node, open_node
 from transports.base import Transport
 from transports.memory import MemoryNetwork
 
-Linked: TypeAlias = Literal["tcp", "tls", "mixed"]
+Linked: TypeAlias = Literal["tcp", "tls", "quic", "mixed"]
 """What links the nodes of a cluster between processes; mixed: all transports."""
 
 
@@ -124,8 +123,7 @@ def _open(
         return open_node(name=name, listen=(f"memory://{name}",), transports=(memory,))
     if transport in LISTEN:
         return open_node(name=name, listen=LISTEN[transport])
-    known = ", ".join(("memory", *LISTEN))
-    raise ConfigError(f"nodes of one process cannot be linked by {transport!r}; there is {known}")
+    raise no_such_transport("nodes of one process", transport, ("memory", *LISTEN))
 
 
 async def _furnish(node: Node, app: str | None, engines: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -24,12 +24,19 @@ from actors.control.failures import ControlError
 from actors.control.sockets import checked_name, cluster_directory, live_sockets, serving_process
 from actors.errors import ConfigError
 from actors.identity import NodeID
-from transports.builtin import LOOPBACK
+from transports.builtin import LOOPBACK, MISSING
 
 LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {"mixed": tuple(LOOPBACK.values())}
 """What the nodes listen on, by what links them: one transport, or all of them."""
 CONNECTED = 20.0
 """Seconds that the links of a cluster take at most."""
+
+
+def no_such_transport(nodes: str, transport: str, known: Iterable[str]) -> ConfigError:
+    """What to raise; the hint says what to install, if that would help."""
+    error = ConfigError(f"{nodes} cannot be linked by {transport!r}; there is {', '.join(known)}")
+    error.hint = MISSING.get(transport, "")
+    return error
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -46,8 +53,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     def processes(self, directory: Path) -> list[NodeProcess]:
         """How to start each node."""
         if self.transport not in LISTEN:
-            known = ", ".join(LISTEN)
-            raise ConfigError(f"node processes cannot be linked by {self.transport!r}; there is {known}")
+            raise no_such_transport("node processes", self.transport, LISTEN)
         return [
             NodeProcess(
                 name=name,

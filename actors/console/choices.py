@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import isfinite
 
 from actors.console.exits import UsageError
@@ -11,10 +11,12 @@ MOST_NODES = 64
 """Processes that one command starts at most."""
 
 
-def checked_transport(name: str, available: Sequence[str]) -> str:
-    """UsageError for one that is not there, or not yet."""
+def checked_transport(name: str, available: Sequence[str], missing: Mapping[str, str]) -> str:
+    """UsageError for one that is not there; with a hint for one of the missing, which can be installed."""
     if name not in available:
-        raise UsageError(f"--transport {name}: there is {', '.join(available)}")
+        error = UsageError(f"--transport {name}: there is {', '.join(available)}")
+        error.hint = missing.get(name, "")
+        raise error
     return name
 
 
