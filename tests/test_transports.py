@@ -9,7 +9,8 @@ import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from transports.addresses import MemoryAddress, TCPAddress, TLSAddress
+from transports.addresses import MemoryAddress, TCPAddress, TLSAddress, WSAddress, WSSAddress
+from transports.builtin import ws, wss
 from transports.certificates import make_certificate
 from transports.memory import MemoryNetwork
 from transports.tcp import TcpTransport
@@ -80,6 +81,37 @@ async def tls6() -> AsyncIterator[Rig]:
     yield tls_rig("::1")
 
 
+@asynccontextmanager
+async def ws4() -> AsyncIterator[Rig]:
+    yield ws_rig("127.0.0.1")
+
+
+def ws_rig(host: str) -> Rig:
+    return Rig(
+        ws(),
+        ws(),
+        address=WSAddress(host, 0),
+        nowhere=WSAddress(host, 9),
+        foreign=TCPAddress(host, 0),
+    )
+
+
+@asynccontextmanager
+async def ws6() -> AsyncIterator[Rig]:
+    yield ws_rig("::1")
+
+
+@asynccontextmanager
+async def wss4() -> AsyncIterator[Rig]:
+    yield Rig(
+        wss(make_certificate(Ed25519PrivateKey.generate())),
+        wss(make_certificate(Ed25519PrivateKey.generate())),
+        address=WSSAddress("127.0.0.1", 0, "/behind/a/front"),
+        nowhere=WSSAddress("127.0.0.1", 9),
+        foreign=WSAddress("127.0.0.1", 0),
+    )
+
+
 SUBJECTS = (
     Subject("memory", memory, virtual=True),
     Subject("slow_memory", slow_memory, virtual=True),
@@ -87,6 +119,9 @@ SUBJECTS = (
     Subject("tcp6", tcp6),
     Subject("tls4", tls4),
     Subject("tls6", tls6),
+    Subject("ws4", ws4),
+    Subject("ws6", ws6),
+    Subject("wss4", wss4),
 )
 
 

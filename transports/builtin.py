@@ -6,12 +6,15 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from transports.addresses import WSAddress, WSSAddress
 from transports.base import Transport
-from transports.certificates import make_certificate
+from transports.certificates import Certificate, make_certificate
 from transports.tcp import TcpTransport
 from transports.tls import TlsTransport
+from transports.tls_stream import Alpn
+from transports.websocket import WebSocketTransport
 
-SCHEMES: Final = ("tcp", "tls")
+SCHEMES: Final = ("tcp", "tls", "ws", "wss")
 """Those between processes; `memory` is within one."""
 LOOPBACK: Final = {scheme: f"{scheme}://127.0.0.1:0" for scheme in SCHEMES}
 """Where a node on this machine listens, at any free port."""
@@ -20,4 +23,14 @@ LOOPBACK: Final = {scheme: f"{scheme}://127.0.0.1:0" for scheme in SCHEMES}
 def built_in(key: Ed25519PrivateKey, *, insecure: bool = False) -> tuple[Transport, ...]:
     """All of them, for the node that has this key. insecure: plain ones also beyond loopback."""
     certificate = make_certificate(key)
-    return (TcpTransport(insecure=insecure), TlsTransport(certificate))
+    return (TcpTransport(insecure=insecure), TlsTransport(certificate), ws(insecure=insecure), wss(certificate))
+
+
+def ws(*, insecure: bool = False) -> WebSocketTransport:
+    """The Transport of `ws://`. insecure: as for `tcp://`."""
+    return WebSocketTransport(TcpTransport(insecure=insecure, kind=WSAddress))
+
+
+def wss(certificate: Certificate) -> WebSocketTransport:
+    """The Transport of `wss://`. Whoever opens WebSockets over TLS names HTTP/1.1, or nothing (PROTOCOL, WebSocket)."""
+    return WebSocketTransport(TlsTransport(certificate, kind=WSSAddress, alpn=Alpn("http/1.1", required=False)))

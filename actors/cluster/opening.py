@@ -17,7 +17,7 @@ from actors.errors import ConfigError
 from actors.node import Node, open_node
 from transports.memory import MemoryNetwork
 
-Linked: TypeAlias = Literal["tcp", "tls", "mixed"]
+Linked: TypeAlias = Literal["tcp", "tls", "ws", "wss", "mixed"]
 """What links the nodes of a cluster between processes; mixed: all transports."""
 
 
