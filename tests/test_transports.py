@@ -10,8 +10,9 @@ import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress
+from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress, WSAddress, WSSAddress
 from transports.base import Transport
+from transports.builtin import ws, wss
 from transports.certificates import make_certificate
 from transports.faulty import Faults
 from transports.faulty_stream import Slowness
@@ -138,6 +139,37 @@ async def quic6() -> AsyncIterator[Rig]:
     yield quic_rig("::1")
 
 
+@asynccontextmanager
+async def ws4() -> AsyncIterator[Rig]:
+    yield ws_rig("127.0.0.1")
+
+
+def ws_rig(host: str) -> Rig:
+    return Rig(
+        ws(),
+        ws(),
+        address=WSAddress(host, 0),
+        nowhere=WSAddress(host, 9),
+        foreign=TCPAddress(host, 0),
+    )
+
+
+@asynccontextmanager
+async def ws6() -> AsyncIterator[Rig]:
+    yield ws_rig("::1")
+
+
+@asynccontextmanager
+async def wss4() -> AsyncIterator[Rig]:
+    yield Rig(
+        wss(make_certificate(Ed25519PrivateKey.generate())),
+        wss(make_certificate(Ed25519PrivateKey.generate())),
+        address=WSSAddress("127.0.0.1", 0, "/behind/a/front"),
+        nowhere=WSSAddress("127.0.0.1", 9),
+        foreign=WSAddress("127.0.0.1", 0),
+    )
+
+
 SUBJECTS = (
     Subject("memory", memory, virtual=True),
     Subject("slow_memory", slow_memory, virtual=True),
@@ -151,6 +183,9 @@ SUBJECTS = (
     Subject("slowed_tcp", slowed_tcp),
     Subject("quic4", quic4),
     Subject("quic6", quic6),
+    Subject("ws4", ws4),
+    Subject("ws6", ws6),
+    Subject("wss4", wss4),
 )
 
 

@@ -18,7 +18,7 @@ from actors.node import Node, open_node
 from transports.base import Transport
 from transports.memory import MemoryNetwork
 
-Linked: TypeAlias = Literal["tcp", "tls", "quic", "mixed"]
+Linked: TypeAlias = Literal["tcp", "tls", "ws", "wss", "quic", "mixed"]
 """What links the nodes of a cluster between processes; mixed: all transports."""
 
 

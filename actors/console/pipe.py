@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def pipe(
     *,
     nodes: Annotated[int, flag("How many; the stream goes from the first to the last.")] = 2,
-    transport: Annotated[str, flag("What links them: tcp, tls, quic, or mixed for all.")] = "tcp",
+    transport: Annotated[str, flag("What links them: tcp, tls, ws, wss, quic, or mixed for all.")] = "tcp",
     lines: Annotated[bool, flag("One line a message; else as many whole lines as fit into 64 KiB.")] = False,
     cuts: Annotated[int, flag("Sever the stream's connection so often, at random messages.")] = 0,
     cut_every: Annotated[float | None, flag("Sever it every so many seconds.")] = None,

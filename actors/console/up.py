@@ -19,7 +19,7 @@ async def up(
     nodes: Annotated[int, Parameter(help="How many; they are called a, b, c …")] = 3,
     /,
     *,
-    transport: Annotated[str, flag("What links them: tcp, tls, quic, mixed, or memory in one process.")] = "tcp",
+    transport: Annotated[str, flag("What links them: tcp, tls, ws, wss, quic, mixed, or memory.")] = "tcp",
     topology: Annotated[Topology, flag("Which pairs are linked: all, neighbours, or the first with all.")] = "mesh",
     seconds: Annotated[
         float | None, Parameter(name="--for", help="Seconds to run, counted from when it is ready.")
