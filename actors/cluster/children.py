@@ -41,6 +41,8 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
     name: str
     control: Path
     listen: tuple[str, ...]
+    insecure: bool = False
+    """Plain transports also beside secure ones."""
     app: str | None = None
     engines: tuple[str, ...] = ()
     folder: str = "."
@@ -55,6 +57,7 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
         command += [part for url in self.listen for part in ("--listen", url)]
         command += [part for reference in self.engines for part in ("--engines", reference)]
         command += ["--app", self.app] if self.app else []
+        command += ["--insecure"] if self.insecure else []
         command += ["--faults", msgspec.json.encode(self.troubles).decode()]
         return [*command, "--ready-fd", str(report), *(["--lifeline-fd", str(lifeline)] if lifeline else [])]
 

@@ -26,7 +26,8 @@ from actors.errors import ConfigError
 from actors.identity import NodeID
 from transports.builtin import LOOPBACK, MISSING
 
-LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {"mixed": tuple(LOOPBACK.values())}
+MIXED = "mixed"
+LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {MIXED: tuple(LOOPBACK.values())}
 """What the nodes listen on, by what links them: one transport, or all of them."""
 CONNECTED = 20.0
 """Seconds that the links of a cluster take at most."""
@@ -59,6 +60,7 @@ class Plan(Struct, frozen=True, kw_only=True):
                 name=name,
                 control=directory / f"{checked_name(name)}.sock",
                 listen=LISTEN[self.transport],
+                insecure=self.transport == MIXED,
                 app=self.app,
                 engines=self.engines,
                 folder=os.getcwd(),

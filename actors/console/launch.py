@@ -83,7 +83,13 @@ async def run_here(launch: Launch, show: Show) -> None:
 async def run_detached(launch: Launch, show: Show) -> None:
     """Node processes that go on without this command; returns when every pair is connected."""
     began = trio.current_time()
-    plan = Plan(names=node_names(launch.nodes), app=APP, topology=launch.topology, permanent=True)
+    plan = Plan(
+        names=node_names(launch.nodes),
+        transport=launch.transport,
+        app=APP,
+        topology=launch.topology,
+        permanent=True,
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
         await start_cluster(plan, launch.cluster)

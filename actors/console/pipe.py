@@ -88,6 +88,8 @@ def words_of(figures: PipeReport, cuts: int) -> list[str]:
     words = [f"{size}: all delivered" if figures.whole else f"{size}: {figures.hole}"]
     if figures.reconnects:
         words.append(f"cut and resumed {figures.reconnects} times, {figures.resent} messages sent again")
+    if figures.moves:
+        words.append("moved to " + ", ".join(f"{scheme} {count}x" for scheme, count in figures.moves.items()))
     if figures.reconnects < cuts:
         words.append(f"the stream was over before the other {cuts - figures.reconnects} cuts could be made")
     return words
