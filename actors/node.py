@@ -149,9 +149,10 @@ class Node:
         """Move the link to one of these transports, the first that answers; nothing is lost or repeated (PROTOCOL C7).
 
         From now on they are preferred for this node. Returns the addresses that are dialed: none if it has none that
-        may be. Refused for an unknown node.
+        may be. Without a link it connects first, as `connect` does.
         """
-        self._network.table.outlet(node)
+        if not self.is_connected(node):
+            await self.connect(node, permanent=False)
         return await self.runtime.ask(EngineID(None, str(node)), Migrate(schemes))
 
     def explain(self, node: NodeID) -> list[AddressSnapshot]:

@@ -21,10 +21,9 @@ from actors.keyfile import load_key
 from actors.net.proving.adverts import NodeAdvert
 from actors.state import StateDir
 from transports.addresses import HostAddress, QUICAddress, TransportAddress, UDPAddress, parse_address
+from transports.builtin import SCHEMES
 from transports.errors import AddressError
 
-_SCHEMES = ("tcp",)
-"""What a node process can listen at."""
 _ROOM = 16 << 20
 """Bytes of a disk below which a state folder is in danger."""
 
@@ -46,8 +45,8 @@ def _address(url: str, *, insecure: bool) -> Finding:
         address = parse_address(url)
     except AddressError as error:
         return problem("address", str(error), "write it like tcp://127.0.0.1:4000")
-    if not isinstance(address, HostAddress) or address.scheme not in _SCHEMES:
-        known = ", ".join(f"{scheme}://" for scheme in _SCHEMES)
+    if not isinstance(address, HostAddress) or address.scheme not in SCHEMES:
+        known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         return problem("address", f"{address}: a node process has no transport for it", f"listen at {known}")
     if not (address.secure or address.loopback or insecure):
         what = f"{address} is plain, and not on this machine alone: whoever is on the way can read and change all"

@@ -88,6 +88,8 @@ class NodeProxyLocalState(Struct):
     moves: bool = False
     """Whether a migration is under way, or about to be."""
     move: trio.CancelScope | None = None
+    way: Schedule = ()
+    """Where it is to go next."""
     handshakes: set[EngineID] = field(default_factory=set)
     """Connections of ours whose ConnectRequest is out."""
     denied: bool = False
@@ -101,9 +103,7 @@ NodeProxyActionArguments: TypeAlias = Facts
 
 
 class Move(Struct, frozen=True):
-    """Dial these although a connection stands."""
-
-    schedule: Schedule
+    """Dial although a connection stands."""
 
 
 class Orders:
@@ -197,9 +197,8 @@ class NodeProxy(Engine):
         schedule = self._schedule(frozenset(msg.schemes))
         if not self.session.links:
             self._step(Event.DIAL_NOW, "dial now")
-        elif schedule and not self.state.moves:
-            self.state.moves = True
-            self.orders.send.send_nowait(Move(schedule))
+        elif schedule:
+            self._set_out(schedule)
         return tuple(str(attempt.address) for attempt in schedule)
 
     @on(AdvertChanged)
@@ -368,6 +367,7 @@ class NodeProxy(Engine):
     def _dial(self) -> None:
         self.state.backoff.attempt(self.now)
         self.cancel_timer(RetryDue())
+        self.state.way = ()
         if self.state.move is not None:
             self.state.move.cancel()  # the connection is lost that it was to take the place of
         most = min(self.network.cfg.attempt_timeout, self.network.cfg.backoff.cap)  # T4
@@ -383,6 +383,15 @@ class NodeProxy(Engine):
         if not schedule:
             self.state.why = "no address of it can be dialed from here"
         return schedule
+
+    def _set_out(self, schedule: Schedule) -> None:
+        """For the addresses of this schedule, in place of those of a migration that is under way."""
+        self.state.way = schedule
+        if self.state.move is not None:
+            self.state.move.cancel()
+        elif not self.state.moves:
+            self.state.moves = True
+            self.orders.send.send_nowait(Move())
 
     def _widen(self) -> None:
         if self.state.attempt is not None:
@@ -530,7 +539,7 @@ class NodeProxy(Engine):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.entry.outbox.forward)
                 async for order in self.orders.receive:
-                    await (self._move(order) if isinstance(order, Move) else self._attempt(order))
+                    await (self._move() if isinstance(order, Move) else self._attempt(order))
         finally:
             self._leave()
             self.session.close("the proxy has ended")
@@ -555,11 +564,13 @@ class NodeProxy(Engine):
         self.state.handshakes.clear()
         self.post(AttemptOver())
 
-    async def _move(self, move: Move) -> None:
+    async def _move(self) -> None:
         """Dial beside the connection that stands. One that is proven wins over it, being newer (C3, C7)."""
-        with trio.move_on_after(self.network.cfg.attempt_timeout) as self.state.move:
-            async with trio.open_nursery() as race:
-                self._race(race, move.schedule, set(), moving=True)
+        while schedule := self.state.way:
+            self.state.way = ()
+            with trio.move_on_after(self.network.cfg.attempt_timeout) as self.state.move:
+                async with trio.open_nursery() as race:
+                    self._race(race, schedule, set(), moving=True)
         self.state.move, self.state.moves = None, False
 
     def _race(self, race: trio.Nursery, schedule: Schedule, dialed: set[str], *, moving: bool = False) -> None:

@@ -6,7 +6,7 @@ from contextlib import suppress
 
 import trio
 
-from actors.errors import Refused
+from actors.errors import SendError
 from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Cut
 from actors.testing.scenarios.cast import Traffic, cast
@@ -44,5 +44,5 @@ async def migrations(sim: Simulation) -> None:
 
 
 async def _move(sim: Simulation, here: str, there: str) -> None:
-    with suppress(Refused):  # an ephemeral proxy that ends just now
+    with suppress(SendError):  # an ephemeral proxy that ends just now
         await sim[here].migrate(sim.to(there, "").node or sim[here].id, "memory")
