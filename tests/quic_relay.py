@@ -56,6 +56,8 @@ class Relay:
                 await trio.lowlevel.wait_readable(sock)
             except trio.ClosedResourceError:
                 continue
+            if sock is not self._back:
+                continue
             data = sock.recv(65535)
             if self._dialer is not None and (passed := self.backwards(data)) is not None:
                 self._front.sendto(passed, self._dialer)

@@ -6,7 +6,14 @@ from math import inf
 
 import pytest
 import trio
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent, StreamDataReceived
+from aioquic.quic.events import (
+    ConnectionTerminated,
+    HandshakeCompleted,
+    QuicEvent,
+    StopSendingReceived,
+    StreamDataReceived,
+    StreamReset,
+)
 from aioquic.quic.packet import QuicErrorCode
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from trio.testing import MockClock
@@ -219,6 +226,21 @@ def test_a_timer_rings_once_at_the_earliest_time_that_it_was_set_to() -> None:
     assert rung == [3, 9]
 
 
+def test_a_timer_that_was_stopped_does_not_ring() -> None:
+    rung: list[bool] = []
+
+    async def main() -> None:
+        timers = Timers()
+        timer = Timer(timers, lambda: rung.append(True))
+        timer.set(trio.current_time() + 1, trio.current_time())
+        timer.stop()
+        with trio.move_on_after(5):
+            await timers.run()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert rung == []
+
+
 def test_a_time_in_the_past_does_not_spin() -> None:
     rings = 0
 
@@ -269,6 +291,17 @@ def test_a_server_that_settles_on_nothing_is_not_opened(alpn: str | None, told: 
         line.dial(ACCEPTOR)
         line._on(HandshakeCompleted(alpn_protocol=alpn, early_data_accepted=False, session_resumed=False))
         assert host.told == told
+
+    trio.run(main)
+
+
+@pytest.mark.parametrize("event", [StreamReset(error_code=7, stream_id=0), StopSendingReceived(7, 0)])
+def test_half_a_reset_ends_the_whole(event: QuicEvent) -> None:
+    async def main() -> None:
+        line = Line(Connection(client_configuration()), Nobody(), Timers(), dialed=True)
+        line.dial(ACCEPTOR)
+        line._on(event)
+        assert line.lost == "connection reset by the peer"
 
     trio.run(main)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import subprocess
@@ -10,10 +11,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
+from weakref import ref
 
 import pytest
 import trio
-from conformance import fill, pattern, read, read_exactly, read_to_end, serving
+from conformance import fill, read, read_exactly, read_to_end, serving
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -84,6 +86,7 @@ def test_a_certificate_that_no_node_makes_is_refused() -> None:
             acceptor._server.private_key = key
             with pytest.raises(ConnectFailed, match="its certificate is not on an Ed25519 key"):
                 await dialer.dial(listener.address)
+            assert not dialer._lines._lines
             stolen = make_certificate(Ed25519PrivateKey.generate())
             acceptor._server.certificate = x509.load_der_x509_certificate(stolen.der)
             acceptor._server.private_key = Ed25519PrivateKey.generate()
@@ -136,7 +139,9 @@ async def test_a_node_says_why_it_refused_a_stranger() -> None:
 # -- dialing ----------------------------------------------------------------------------------------------
 
 
-def test_where_nothing_listens_a_dial_fails_at_once() -> None:
+def test_where_nothing_listens_a_dial_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.quic_timers.Timers.add", lambda timers, timer: None)  # nothing is sent twice
+
     async def main() -> None:
         async with served() as (dialer, _, listener):
             start = trio.current_time()
@@ -256,22 +261,39 @@ def test_streams_that_are_closed_while_the_transport_ends_deliver() -> None:
         dialer, acceptor = transport(), transport()
         async with serving(acceptor):
             listener = await acceptor.listen(LOOPBACK)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(dialer.serve)
-                dialed, accepted = await pair(dialer, listener)
-                await send_all(dialed, data := pattern(0, 3 * UNSENT))
-                nursery.start_soon(read_exactly_into, accepted, data)
-                nursery.cancel_scope.cancel()
-                with trio.CancelScope(shield=True):
-                    await dialed.aclose()
+            async with trio.open_nursery() as outer:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(dialer.serve)
+                    dialed, accepted = await pair(dialer, listener)
+                    data = await fill(dialed)
+                    start = trio.current_time()
+                    outer.start_soon(read_all, accepted, data)
+                    nursery.cancel_scope.cancel()
+                    with trio.CancelScope(shield=True):
+                        await dialed.aclose()
+                assert trio.current_time() - start < LINGER
             await listener.aclose()
 
     run(main)
 
 
-async def read_exactly_into(stream: QuicStream, data: bytes) -> None:
-    with trio.CancelScope(shield=True):
-        assert await read_to_end(stream) == data
+async def read_all(stream: QuicStream, data: bytes) -> None:
+    assert await read_to_end(stream) == data
+
+
+def test_nothing_keeps_a_connection_that_is_over() -> None:
+    async def main() -> None:
+        async with served() as (dialer, _, listener):
+            streams = list(await pair(dialer, listener))
+            lines = [ref(stream._line) for stream in streams]
+            drop(*streams)
+            streams.clear()
+            drop(*await pair(dialer, listener))
+            await trio.sleep(1)
+            gc.collect()
+            assert [line() for line in lines] == [None, None]
+
+    run(main)
 
 
 def test_a_transport_that_ends_takes_its_streams_with_it() -> None:
