@@ -287,7 +287,7 @@ async def test_a_client_troubles_the_connections_of_a_node_that_takes_faults() -
         async with raw(control) as stream:
             for wrong in (b'{"latency": -1}', b'{"rate": 0}', b'{"lateness": 1}'):
                 reply = await reply_to(stream, b'{"do": "trouble", "troubles": %s}' % wrong)
-                assert (reply["is"], reply["code"]) == ("failed", "bad_field")
+                assert (reply["is"], reply["code"]) == ("failed", "bad_request")
         assert await control.faults() == troubles
 
 
