@@ -20,9 +20,10 @@ from actors.control.client import ControlClient, open_control
 from actors.control.compose import encode
 from actors.control.failures import ControlError, NodeDownError
 from actors.control.foreign import foreign
-from actors.control.messages import MAX_LINE, FieldDescription, MessageDescription
+from actors.control.messages import MAX_LINE, Away, FieldDescription, MessageDescription, Troubles
 from actors.control.server import serve_control
 from actors.control.sockets import NodeSocket, bound_socket, clusters, private_directory, socket_path
+from actors.control.troubled import Troubled
 from actors.engine import Engine, on
 from actors.errors import ActorError, ConfigError, Crashed, Expired, IdentityError, Lost, Refused
 from actors.events import EngineCrashed, EngineStarted, Event
@@ -37,6 +38,9 @@ from actors.snapshots import (
     NodeStatistics,
     ProxySnapshot,
 )
+from transports.addresses import MemoryAddress
+from transports.errors import ConnectFailed
+from transports.memory import MemoryNetwork
 
 R = TypeVar("R")
 IDS = {name: NodeKey.from_seed(name.encode() * 32).id for name in "abc"}
@@ -212,10 +216,12 @@ def runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def served(node: FakeNode, stop: Callable[[], None] = lambda: None) -> AsyncIterator[ControlClient]:
+async def served(
+    node: FakeNode, stop: Callable[[], None] = lambda: None, troubled: Troubled | None = None
+) -> AsyncIterator[ControlClient]:
     async with trio.open_nursery() as nursery:
         path = socket_path("demo", node.name)
-        await nursery.start(partial(serve_control, node, path, stop=stop))
+        await nursery.start(partial(serve_control, node, path, stop=stop, troubled=troubled))
         async with open_control(path) as control:
             yield control
         nursery.cancel_scope.cancel()
@@ -282,6 +288,30 @@ async def test_errors_come_back_with_code_and_hint() -> None:
         with pytest.raises(ActorError, match="no node 'z'") as error:
             await control.proxy("z", "close")
         assert error.value.code == "unknown_node"
+
+
+async def test_a_client_troubles_the_connections_of_a_node_that_takes_faults() -> None:
+    troubles = Troubles(away=(Away(peer=str(IDS["b"]), addresses=("memory://b",)),), latency=0.5, rate=1000)
+    troubled = Troubled()
+    async with served(FakeNode("a"), troubled=troubled) as control:
+        assert await control.faults() == Troubles()
+        await control.trouble(troubles)
+        assert await control.faults() == troubles
+        with pytest.raises(ConnectFailed, match="actors fault heal"):
+            await troubled.over(MemoryNetwork().transport("a")).dial(MemoryAddress("b"))
+        async with raw(control) as stream:
+            for wrong in (b'{"latency": -1}', b'{"rate": 0}', b'{"lateness": 1}'):
+                reply = await reply_to(stream, b'{"do": "trouble", "troubles": %s}' % wrong)
+                assert (reply["is"], reply["code"]) == ("failed", "bad_request")
+        assert await control.faults() == troubles
+
+
+async def test_a_node_in_service_takes_no_faults() -> None:
+    async with served(FakeNode("a")) as control:
+        for call in (control.faults(), control.trouble(Troubles(latency=1))):
+            with pytest.raises(ControlError, match="none of a local cluster") as error:
+                await call
+            assert (error.value.code, error.value.hint) == ("no_faults", "actors up --detach")
 
 
 async def test_a_client_stops_the_node() -> None:

@@ -47,6 +47,8 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
     engines: tuple[str, ...] = ()
     folder: str = "."
     """The working directory, which the app is imported from."""
+    links: tuple[str, ...] = ()
+    """Whom its cluster links it to for ever, by their names."""
     troubles: Troubles = Troubles()
     """What troubles its connections from the start."""
 

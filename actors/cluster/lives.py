@@ -18,7 +18,7 @@ from actors.cluster.processes import introduce
 from actors.control.client import ControlClient, open_control
 from actors.control.directories import state_path
 from actors.control.failures import ControlError
-from actors.control.gathering import gather
+from actors.control.gathering import gather_each
 from actors.control.messages import Troubles
 from actors.control.sockets import NodeSocket, live_sockets, serving_process
 from actors.keyfile import load_key
@@ -28,20 +28,24 @@ from actors.snapshots import NodeSnapshot
 async def kill(node: NodeSocket) -> int:
     """SIGKILL: it ends at once, without a word; which process that was. ControlError `no_faults`, `unreachable`."""
     pid = process_of(node)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    _signal(pid, signal.SIGKILL)
     await wait_ended(pid)
     return pid
 
 
-def freeze(node: NodeSocket) -> int:
-    """SIGSTOP: it does nothing, but its connections stay; which process. ControlError `no_faults`, `unreachable`."""
-    return _signal(node, signal.SIGSTOP)
+def freeze_all(nodes: Sequence[NodeSocket]) -> dict[str, int]:
+    """SIGSTOP: they do nothing, but their connections stay; which processes, by name. As `kill`: all or none."""
+    pids = {node.name: process_of(node) for node in nodes}
+    for pid in pids.values():
+        _signal(pid, signal.SIGSTOP)
+    return pids
 
 
-def thaw(node: NodeSocket) -> int:
-    """SIGCONT: it goes on. ControlError `no_faults`, `unreachable`."""
-    return _signal(node, signal.SIGCONT)
+def thaw_all(nodes: Sequence[NodeSocket]) -> None:
+    """SIGCONT: those that are frozen go on; a node without a process of its own cannot be."""
+    for node in nodes:
+        with suppress(ControlError):
+            _signal(process_of(node), signal.SIGCONT)
 
 
 def process_of(node: NodeSocket) -> int:
@@ -53,18 +57,11 @@ def process_of(node: NodeSocket) -> int:
     return pid
 
 
-def thaw_all(nodes: Sequence[NodeSocket]) -> None:
-    """Those that are frozen go on; a node without a process of its own cannot be."""
-    for node in nodes:
-        with suppress(ControlError):
-            thaw(node)
-
-
 async def restart(node: NodeSocket) -> NodeSnapshot:
     """Start a node again, with its key and its state; killed first if it runs.
 
-    Returns once it is ready, knows the others that answer and they know its new address, and it holds a permanent
-    link to each that holds one to it. Who was kept away from it still is; slow it is no more.
+    Returns once it is ready, knows the others that answer and they know its new address; its links are those of its
+    cluster, and one to each that holds one to it. Who was kept away from it still is; slow it is no more.
     """
     start, directory = _start_of(node.path), node.path.parent
     if serving_process(node.path) is not None:
@@ -76,32 +73,32 @@ async def restart(node: NodeSocket) -> NodeSnapshot:
     start = replace(start, troubles=Troubles(away=away))
     with lifeline_of(directory) as lifeline:
         again = await start_again(start, log=directory / f"{node.cluster}.log", lifeline=lifeline)
-    await _introduce(node, [other for other in others if other.name in known], known, again)
+    await _introduce(node, start.links, [other for other in others if other.name in known], known, again)
     return again
 
 
 async def _introduce(
-    node: NodeSocket, others: Sequence[NodeSocket], known: dict[str, Known], again: NodeSnapshot
+    node: NodeSocket, links: Sequence[str], others: Sequence[NodeSocket], known: dict[str, Known], again: NodeSnapshot
 ) -> None:
-    """First where it is not to be reached, then where it is."""
+    """First where it is not to be reached, then where it is; then the links."""
 
-    async def meet(control: ControlClient) -> str | None:
-        """Who holds a permanent link to it."""
-        own = await control.node()
-        troubles = known[own.name].troubles
+    async def meet(other: NodeSocket, control: ControlClient) -> None:
+        troubles = known[other.name].troubles
         if any(away.peer == again.id for away in troubles.away):
             here = Known(again, Troubles()).away
             await control.trouble(replace(troubles, away=merged(troubles.away, [here])))
         async with open_control(node.path) as ours:
             await introduce([ours, control])
-        linked = [proxy for proxy in await control.proxies() if proxy.peer_id == again.id]
-        return own.id if any(proxy.permanence == "permanent" for proxy in linked) else None
+            if other.name in links or await _holds(control, again.id):
+                await control.proxy(again.id, "permanent")
+                await ours.proxy(known[other.name].node.id, "permanent")
 
-    holders = (await gather(others, meet)).given
-    async with open_control(node.path) as control:
-        for holder in holders:
-            if holder is not None:
-                await control.proxy(holder, "permanent")
+    await gather_each(others, meet)
+
+
+async def _holds(control: ControlClient, peer: str) -> bool:
+    """Whether this node holds a permanent link to the peer."""
+    return any(proxy.peer_id == peer and proxy.permanence == "permanent" for proxy in await control.proxies())
 
 
 def _start_of(control: Path) -> NodeProcess:
@@ -116,8 +113,6 @@ def _id_of(control: Path) -> str:
     return str(load_key(state_path(control) / "key").id)
 
 
-def _signal(node: NodeSocket, signum: signal.Signals) -> int:
-    pid = process_of(node)
+def _signal(pid: int, signum: signal.Signals) -> None:
     with suppress(ProcessLookupError):
         os.kill(pid, signum)
-    return pid

@@ -64,9 +64,15 @@ class Plan(Struct, frozen=True, kw_only=True):
                 app=self.app,
                 engines=self.engines,
                 folder=os.getcwd(),
+                links=self.linked_to(position),
             )
-            for name in self.names
+            for position, name in enumerate(self.names)
         ]
+
+    def linked_to(self, position: int) -> tuple[str, ...]:
+        """Whom this node is to keep a permanent link to."""
+        pairs = links(len(self.names), self.topology) if self.permanent else ()
+        return tuple(self.names[sum(pair) - position] for pair in pairs if position in pair)
 
 
 @asynccontextmanager

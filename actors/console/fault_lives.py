@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from actors.console.options import Cluster, Json
+
+if TYPE_CHECKING:
+    from actors.control.sockets import NodeSocket
 
 Nodes = Annotated[str, Parameter(help="The node; several with commas between them.")]
 
@@ -29,7 +32,7 @@ async def kill(node: Nodes, /, *, cluster: Cluster = None, json: Json = False) -
 async def restart(node: Nodes, /, *, cluster: Cluster = None, json: Json = False) -> None:
     """Start a node again, with its key and its state; killed first if it runs.
 
-    It comes back at another address, and with a permanent link to each node that holds one to it.
+    It comes back at another address, with the links of its cluster, and one to each node that holds one to it.
     """
     from actors.cluster import lives
     from actors.console.fault_told import names_of, tell
@@ -54,33 +57,32 @@ async def freeze(
     from actors.console.choices import checked_seconds
     from actors.console.fault_told import UNTIL, names_of, tell
     from actors.console.reach import pick_all, running
-    from actors.console.words import say
 
     checked_seconds("--for", seconds)
     chosen = pick_all(running(cluster), node)
-    for one in chosen:
-        lives.process_of(one)  # all or none
-    pids = {one.name: lives.freeze(one) for one in chosen}
     if seconds is None:
-        words = f"frozen: {names_of(chosen)}   {UNTIL}"
+        pids, words = lives.freeze_all(chosen), f"frozen: {names_of(chosen)}   {UNTIL}"
     else:
-        if not json:
-            say(f"frozen for {seconds:g} s: {names_of(chosen)}")
-        await _wait(seconds, lambda: lives.thaw_all(chosen))
-        words = f"goes on: {names_of(chosen)}"
+        frozen = "" if json else f"frozen for {seconds:g} s: {names_of(chosen)}"
+        pids, words = await _frozen_for(seconds, chosen, frozen), f"goes on: {names_of(chosen)}"
     tell(chosen[0].cluster, {"frozen": pids, "seconds": seconds}, words, json)
 
 
-async def _wait(seconds: float, then: Callable[[], None]) -> None:
-    """That long, or until a signal ends the command; `then` in either case."""
+async def _frozen_for(seconds: float, nodes: Sequence[NodeSocket], words: str) -> dict[str, int]:
+    """That long, or until a signal ends the command: it leaves nobody frozen."""
     import trio
 
+    from actors.cluster import lives
     from actors.console.signals import end_by_signal
+    from actors.console.words import say
 
     try:
         async with trio.open_nursery() as nursery:
             await nursery.start(end_by_signal)
+            pids = lives.freeze_all(nodes)
+            say(*([words] if words else []))
             await trio.sleep(seconds)
             nursery.cancel_scope.cancel()
     finally:
-        then()
+        lives.thaw_all(nodes)
+    return pids
