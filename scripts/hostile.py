@@ -98,8 +98,8 @@ Row: TypeAlias = Callable[[Victim], Awaitable[list[Figure]]]
 async def row_11(at: Victim) -> list[Figure]:
     """Turned bits, torn frames, bad tags, bad UTF-8, deep nesting: before the proof and after it."""
     await at.lags()
-    count = at.many(4000)
-    came = await come_broken(at.tcp, at.id, count, at.random)
+    sources = [MANY[n % len(MANY)] for n in range(at.many(4000))]
+    came = await come_broken(at.tcp, at.id, sources, at.random)
     lags = await at.lags()
     return [
         Figure(11, f"of {came.sent} malformed frames, connections that neither end nor go on", came.stuck, 0),
@@ -195,10 +195,17 @@ async def measure(rows: Sequence[int], size: float, seed: int) -> list[Figure]:
         async with victim(size, seed) as at:
             for row in rows:
                 if row != 16:
-                    figures += await ROWS[row](at)
+                    figures += await _told(row, at)
     if 16 in rows:
         async with victim(size, seed, peers=ROOM) as at:
-            figures += await row_16(at)
+            figures += await _told(16, at)
+    return figures
+
+
+async def _told(row: int, at: Victim) -> list[Figure]:
+    began = trio.current_time()
+    figures = await ROWS[row](at)
+    print(f"row {row}: {trio.current_time() - began:.1f} s", file=sys.stderr)
     return figures
 
 
