@@ -134,10 +134,10 @@ async def measure(peers: int, down: float, steady: float) -> list[Figure]:
                 await hub.start(nursery)
                 back = trio.current_time()
                 linked = await all_linked(nodes, hub)
-                lags = await nodes[0].ask(EngineID(hub.id, "target"), Lags())
+                lag = await nodes[0].ask(EngineID(hub.id, "target"), Lags())
                 for node in nodes:
                     assert await node.ask(EngineID(hub.id, "target"), Count(1)) == 2
-                figures = _figures(peers, dials, killed, back, linked, lags)
+                figures = _figures(peers, dials, killed, back, linked, lag.beats)
                 hub.kill()
                 nursery.cancel_scope.cancel()
     return figures
