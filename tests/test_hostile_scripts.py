@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import whole_loopback
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 sys.path.append(str(SCRIPTS))
@@ -54,6 +55,7 @@ def test_a_percentile_is_not_exceeded_by_its_share() -> None:
     assert percentile([5, 1, 3], 0.5) == 3
 
 
+@whole_loopback
 @pytest.mark.slow
 def test_hostile_people_in_small() -> None:
     done = run("hostile", "--rows", "12,14,15", "--size", "0.02", "--json")

@@ -1,4 +1,4 @@
-"""Node processes whose files are bad, or that stand still for a while: RELIABILITY rows 18 and 25."""
+"""Node processes whose files are bad, or that stand still for a while: rows 18 and 25."""
 
 from __future__ import annotations
 
