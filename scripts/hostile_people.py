@@ -27,6 +27,10 @@ from transports.tls import TlsTransport
 
 AT_ONCE = 12
 """People who shake hands at the same time; a source has 16 places."""
+CROWD = 200
+"""The same, where each has an address of its own; there are 256 places."""
+PACE = 0.002
+"""Seconds between two of a crowd: 500 come a second. More at once wait in the kernel until they are accepted."""
 PATIENCE = 10.0
 """Seconds after which somebody who was neither answered nor closed counts as stuck."""
 GONE = (ConnectionLost, ConnectFailed, ProtocolError, FrameError, HandshakeFailed, OSError)
@@ -44,6 +48,7 @@ async def all_of(count: int, come: Callable[[int], Awaitable[None]], at_once: in
     async with trio.open_nursery() as nursery:
         for _ in range(at_once):
             nursery.start_soon(one_after_the_other)
+            await trio.sleep(PACE)
 
 
 def nonce(random: Random) -> bytes:
@@ -103,13 +108,13 @@ def broken(data: bytes, random: Random) -> bytes:
     return bytes(changed)
 
 
-async def come_broken(address: str, to: NodeID, count: int, random: Random) -> Broken:
-    """Half before the proof, half after it."""
+async def come_broken(address: str, to: NodeID, sources: Sequence[str], random: Random) -> Broken:
+    """One from each source: half before the proof, half after it."""
     seen = Broken()
 
     async def come(number: int) -> None:
         key = NodeKey.from_seed(random.randbytes(32))
-        async with visit(address) as stranger:
+        async with visit(address, sources[number]) as stranger:
             with suppress(*GONE), trio.move_on_after(PATIENCE) as patience:
                 if number % 2:
                     await stranger.send(broken(honest_dialer(key, to, nonce=nonce(random)).request(), random))
@@ -125,7 +130,7 @@ async def come_broken(address: str, to: NodeID, count: int, random: Random) -> B
                     await stranger.wait_closed()
             seen.stuck += patience.cancelled_caught
 
-    await all_of(count, come)
+    await all_of(len(sources), come, at_once=CROWD)
     return seen
 
 
@@ -147,7 +152,7 @@ async def promise_four_gib(address: str, to: NodeID, sources: Sequence[str]) -> 
                 await stranger.wait_closed()
             still_open += patience.cancelled_caught
 
-    await all_of(len(sources), come, at_once=200)
+    await all_of(len(sources), come, at_once=CROWD)
     return still_open
 
 
@@ -191,6 +196,7 @@ async def come_slowly(address: str, to: NodeID, sources: Sequence[str], friends:
         async with trio.open_nursery() as slow:
             for source in sources:
                 slow.start_soon(come, source)
+                await trio.sleep(PACE)
         nursery.cancel_scope.cancel()
     return seen
 
@@ -263,9 +269,9 @@ async def _dials_of_one_more(address: str, to: NodeID, advert: str) -> int:
 
 
 async def _come_again(friend: Node, to: NodeID) -> int:
-    """The friend's connection is cut, ten times: how often it was refused before it was back."""
+    """The friend's connection is cut, five times: how often it was refused before it was back."""
     refused = 0
-    for _ in range(10):
+    for _ in range(5):
         events = friend.events.subscribe()
         friend.cut(to)
         async for event in events:

@@ -5,10 +5,12 @@ actors run --app scripts.target:setup
 
 from __future__ import annotations
 
+import gc
 from collections import deque
+from time import perf_counter
 
 import trio
-from msgspec import field
+from msgspec import Struct, field
 
 from actors import Engine, Message, Node, Request, on
 
@@ -22,8 +24,17 @@ class Count(Request[int], tag="target.count"):
     n: int
 
 
-class Lags(Request[tuple[float, ...]], tag="target.lags"):
-    """How late each beat of the node's loop was since the last question, in seconds."""
+class Lag(Struct, frozen=True):
+    """How a node's loop fared, in seconds."""
+
+    beats: tuple[float, ...]
+    """How late each was, but for the garbage collector."""
+    collector: float
+    """The longest that it took at a time."""
+
+
+class Lags(Request[Lag], tag="target.lags"):
+    """Of the time since the last question."""
 
 
 class Cargo(Message, tag="target.cargo"):
@@ -34,26 +45,43 @@ class Cargo(Message, tag="target.cargo"):
 
 class Target(Engine):
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+    collections: list[float] = field(default_factory=list)
 
     @on(Count)
     def count(self, msg: Count) -> int:
         return msg.n + 1
 
     @on(Lags)
-    def tell_lags(self, _: Lags) -> tuple[float, ...]:
-        lags = tuple(round(lag, 5) for lag in self.lags)
+    def tell_lags(self, _: Lags) -> Lag:
+        lag = Lag(tuple(round(each, 5) for each in self.lags), max(self.collections, default=0.0))
         self.lags.clear()
-        return lags
+        self.collections.clear()
+        return lag
 
     @on(Cargo)
     def cargo(self, _: Cargo) -> None:
         """It is of no use."""
 
     async def port(self) -> None:
-        while True:
-            due = trio.current_time() + BEAT
-            await trio.sleep_until(due)
-            self.lags.append(trio.current_time() - due)
+        spent = began = 0.0
+
+        def collecting(phase: str, _: object) -> None:
+            nonlocal spent, began
+            if phase == "start":
+                began = perf_counter()
+            else:
+                took = perf_counter() - began
+                self.collections.append(took)
+                spent += took
+
+        gc.callbacks.append(collecting)
+        try:
+            while True:
+                due, spent = trio.current_time() + BEAT, 0.0
+                await trio.sleep_until(due)
+                self.lags.append(max(0.0, trio.current_time() - due - spent))
+        finally:
+            gc.callbacks.remove(collecting)
 
 
 def setup(node: Node) -> None:

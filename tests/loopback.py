@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
+import pytest
 import trio
 from proxies import ID, KEYS, Item, Journal, Question, Sink, balanced
 
@@ -18,7 +20,7 @@ from actors.net.session.liveness import LivenessCfg
 from actors.node import Node, open_node
 from actors.testing.detour import Detour
 from actors.testing.faultproxy import FaultProxy
-from transports.tcp import TcpTransport
+from transports.builtin import built_in
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=Event)
@@ -33,6 +35,10 @@ QUICK = NetworkCfg(
 """A node's times, so short that tests need not wait for them. Their proportions are as they are by default."""
 GUARD = 15.0
 """Seconds after which a test that waits for something gives up. Nothing is measured by it."""
+
+whole_loopback = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux has all of 127.0.0.0/8 on its loopback interface"
+)
 
 
 def in_time(test: Callable[P, Awaitable[object]]) -> Callable[P, Awaitable[None]]:
@@ -93,13 +99,13 @@ class Live:
 
 @asynccontextmanager
 async def live(name: str, *through: FaultProxy, cfg: NetworkCfg = QUICK, **options: Any) -> AsyncIterator[Live]:
-    """A node with the key of this name, on a port of its own. It dials through these proxies."""
+    """A node with the key of this name, on a port of its own, by default for tcp. It dials through these proxies."""
     options.setdefault("listen", ("tcp://127.0.0.1:0",))
-    transports = (Detour(TcpTransport(), *through),)
+    transports = [Detour(transport, *through) for transport in built_in(KEYS[name].private_key())]
     async with open_node(KEYS[name], name=name, transports=transports, cfg=cfg, **options) as node:
         running = Live(node, KEYS[name])
         yield running
         running.check()
 
 
-__all__ = ["GUARD", "ID", "KEYS", "QUICK", "Item", "Live", "Question", "in_time", "live"]
+__all__ = ["GUARD", "ID", "KEYS", "QUICK", "Item", "Live", "Question", "in_time", "live", "whole_loopback"]

@@ -1,4 +1,4 @@
-"""People who mean harm, at a live node's socket: RELIABILITY rows 11, 12, 13, 16, 20. It costs them a connection."""
+"""People who mean harm, at a live node's socket: rows 11, 12, 13, 16, 20. It costs them a connection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 import trio
-from loopback import ID, KEYS, QUICK, Item, Live, in_time, live
+from loopback import ID, KEYS, QUICK, Item, Live, in_time, live, whole_loopback
 from msgspec.structs import replace
 
 from actors.errors import ProtocolError
@@ -243,6 +243,7 @@ async def _promise_four_gib(a: Live) -> None:
 SOURCES = {"one address": ["127.0.0.1"], "many addresses": [f"127.0.{n}.1" for n in range(1, 101)]}
 
 
+@whole_loopback
 @pytest.mark.slow
 @pytest.mark.parametrize("sources", SOURCES)
 @in_time

@@ -1,4 +1,5 @@
-"""Nodes over sockets whose links are slow, cut up, silent or broken: RELIABILITY rows 2, 3, 10, 22."""
+"""Nodes over sockets whose links are slow, cut up, silent or broken: rows 2, 3, 10, 11, 22 of the
+reliability table."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import random
 
 import pytest
 import trio
-from loopback import QUICK, Item, Live, in_time, live
+from loopback import QUICK, Item, Live, in_time, live, whole_loopback
 from msgspec.structs import replace
 from proxies import Gated
 
@@ -15,7 +16,7 @@ from actors.net.connecting.backoff import BackoffCfg
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.session.liveness import LivenessCfg
 from actors.testing import open_fault_proxy
-from actors.testing.toxics import Bandwidth, Blackhole, Hang, Latency, Slicer, Toxic, Way
+from actors.testing.toxics import Bandwidth, Blackhole, Corrupt, Hang, Latency, Slicer, Toxic, Way
 
 WAYS = (Way.TO_TARGET, Way.TO_DIALER, Way.BOTH)
 PATIENT = replace(QUICK, liveness=LivenessCfg(ping_after=2.0, dead_after=6.0))
@@ -45,6 +46,29 @@ async def test_row_10_a_bad_link_changes_neither_what_arrives_nor_its_order(toxi
         await _tell(b, a, 500, pad=b"x" * 10)
         await _all_arrive_once_in_order(a, 500)
         await a.answers(b)
+
+
+@in_time
+async def test_row_10_an_encrypted_link_in_single_bytes_is_as_any_other() -> None:
+    tls = ("tls://127.0.0.1:0",)
+    async with live("a", listen=tls) as a, open_fault_proxy(a.address) as proxy, live("b", proxy, cfg=PATIENT) as b:
+        proxy.add(Slicer(1))
+        await b.connected(a)
+        await _tell(b, a, 100)
+        await _all_arrive_once_in_order(a, 100)
+        assert proxy.accepted == 1
+
+
+@pytest.mark.slow
+@in_time
+async def test_row_11_turned_bits_of_an_encrypted_link_change_no_message() -> None:
+    tls = ("tls://127.0.0.1:0",)
+    async with live("a", listen=tls) as a, open_fault_proxy(a.address, seed=4) as proxy, live("b", proxy) as b:
+        await b.connected(a)
+        with proxy.under(Corrupt(every=20_000)):
+            await _tell(b, a, 1000, pad=bytes(100))
+            await b.until(lambda: b.events(Disconnected))
+        await _all_arrive_once_in_order(a, 1000)
 
 
 @pytest.mark.slow
@@ -183,6 +207,7 @@ async def test_row_22_the_address_that_works_is_remembered() -> None:
         assert all(event.address == favourite.address for event in b.events(DialFailed))
 
 
+@whole_loopback
 @pytest.mark.slow
 @in_time
 async def test_row_22_one_of_six_addresses_is_enough() -> None:

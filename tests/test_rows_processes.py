@@ -1,4 +1,4 @@
-"""Node processes whose files are bad, or that stand still for a while: RELIABILITY rows 18 and 25."""
+"""Node processes whose files are bad, or that stand still for a while: rows 18 and 25."""
 
 from __future__ import annotations
 
@@ -101,10 +101,22 @@ async def process_and_node(liveness: LivenessCfg) -> AsyncIterator[tuple[RemoteN
 
 @in_time
 async def test_row_25_a_loop_that_stood_still_does_not_take_its_peer_for_dead() -> None:
-    async with process_and_node(LivenessCfg(ping_after=0.1, dead_after=0.3)) as (_, b):
+    async with process_and_node(LivenessCfg(ping_after=0.1, dead_after=0.3)) as (a, b):
         for _ in range(3):
-            threading.Event().wait(0.7)  # on purpose: nothing in this process moves, longer than death takes
-            await b.until(lambda: b.node.proxies()[0].rtt_ms is not None)
+            os.kill(a.pid, signal.SIGSTOP)
+            await b.until(lambda: _asks(b, a))
+            os.kill(a.pid, signal.SIGCONT)
+            threading.Event().wait(0.7)  # on purpose: nothing here moves for longer than death takes; the answer waits
+            await b.until(lambda: not _asks(b, a))
+
+
+def _asks(b: Live, a: RemoteNode) -> bool:
+    """Whether a Ping of this link is not answered yet."""
+    entry = b.node._network.table.find(a.id)
+    assert entry is not None
+    assert entry.session is not None
+    assert entry.session.current is not None, "the link was lost"
+    return entry.session.current.liveness._asked is not None
 
 
 @in_time

@@ -281,10 +281,7 @@ class _Link:
 
     async def _end(self, *, reset: bool) -> None:
         """Does not return: who calls this ends with the connection."""
-        if reset:
-            self.reset()
-        else:
-            self.close()
+        (self.reset if reset else self.close)()
         await trio.lowlevel.checkpoint()
 
     def close(self) -> None:
@@ -295,9 +292,7 @@ class _Link:
 
     def reset(self) -> None:
         """At once. What has been closed already stays so."""
-        self.scope.cancel()
         for stream in self._streams:
-            if stream.socket.fileno() >= 0:
-                with suppress(OSError):
-                    stream.socket.setsockopt(SOL_SOCKET, SO_LINGER, _DROP)
-                stream.socket.close()
+            with suppress(OSError):  # closed
+                stream.socket.setsockopt(SOL_SOCKET, SO_LINGER, _DROP)
+        self.close()
