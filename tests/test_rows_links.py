@@ -19,7 +19,13 @@ from actors.testing import open_fault_proxy
 from actors.testing.toxics import Bandwidth, Blackhole, Corrupt, Hang, Latency, Slicer, Toxic, Way
 
 WAYS = (Way.TO_TARGET, Way.TO_DIALER, Way.BOTH)
-PATIENT = replace(QUICK, liveness=LivenessCfg(ping_after=2.0, dead_after=6.0))
+PATIENT = replace(
+    QUICK,
+    backoff=BackoffCfg(),
+    liveness=LivenessCfg(ping_after=2.0, dead_after=10.0),
+    handshake_timeout=10.0,
+    attempt_timeout=20.0,
+)
 """For links that are slow on purpose."""
 
 
@@ -40,7 +46,11 @@ async def _all_arrive_once_in_order(there: Live, count: int) -> None:
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 @in_time
 async def test_row_10_a_bad_link_changes_neither_what_arrives_nor_its_order(toxic: Toxic, way: Way) -> None:
-    async with live("a") as a, open_fault_proxy(a.address, seed=1) as proxy, live("b", proxy, cfg=PATIENT) as b:
+    async with (
+        live("a", cfg=PATIENT) as a,
+        open_fault_proxy(a.address, seed=1) as proxy,
+        live("b", proxy, cfg=PATIENT) as b,
+    ):
         proxy.add(toxic, way=way)
         await b.connected(a)
         await _tell(b, a, 500, pad=b"x" * 10)
@@ -50,8 +60,11 @@ async def test_row_10_a_bad_link_changes_neither_what_arrives_nor_its_order(toxi
 
 @in_time
 async def test_row_10_an_encrypted_link_in_single_bytes_is_as_any_other() -> None:
-    tls = ("tls://127.0.0.1:0",)
-    async with live("a", listen=tls) as a, open_fault_proxy(a.address) as proxy, live("b", proxy, cfg=PATIENT) as b:
+    async with (
+        live("a", cfg=PATIENT, listen=("tls://127.0.0.1:0",)) as a,
+        open_fault_proxy(a.address) as proxy,
+        live("b", proxy, cfg=PATIENT) as b,
+    ):
         proxy.add(Slicer(1))
         await b.connected(a)
         await _tell(b, a, 100)
@@ -177,8 +190,7 @@ HARM = {"hangs": Hang(), "swallows everything": Blackhole()}
 @pytest.mark.parametrize("harm", HARM)
 @in_time
 async def test_row_22_another_address_is_used_when_the_favourite(harm: str) -> None:
-    slow = replace(QUICK, attempt_timeout=10.0, handshake_timeout=5.0, backoff=BackoffCfg())
-    async with live("a") as a, open_fault_proxy(a.address) as favourite, live("b", cfg=slow) as b:
+    async with live("a") as a, open_fault_proxy(a.address) as favourite, live("b", cfg=PATIENT) as b:
         favourite.add(HARM[harm])
         b.node.learn(_known_at(a, favourite.address, a.address))
         began = trio.current_time()
@@ -187,7 +199,7 @@ async def test_row_22_another_address_is_used_when_the_favourite(harm: str) -> N
         (proxy,) = b.node.proxies()
         assert proxy.address == a.address
         assert favourite.accepted == 1, "the favourite was tried first"
-        assert trio.current_time() - began < slow.handshake_timeout, "nobody waited for it to give up"
+        assert trio.current_time() - began < PATIENT.handshake_timeout, "nobody waited for it to give up"
         assert [event for event in b.events(Connected) if event.peer == a.node.id]
 
 
@@ -211,8 +223,7 @@ async def test_row_22_the_address_that_works_is_remembered() -> None:
 @pytest.mark.slow
 @in_time
 async def test_row_22_one_of_six_addresses_is_enough() -> None:
-    slow = replace(QUICK, attempt_timeout=10.0, handshake_timeout=5.0, backoff=BackoffCfg())
-    async with live("a") as a, open_fault_proxy(a.address) as hole, live("b", cfg=slow) as b:
+    async with live("a") as a, open_fault_proxy(a.address) as hole, live("b", cfg=PATIENT) as b:
         hole.add(Hang())
         other = [hole.address.replace("127.0.0.1", f"127.0.0.{n}") for n in range(2, 6)]  # refused: nobody is there
         b.node.learn(_known_at(a, hole.address, *other, a.address))
