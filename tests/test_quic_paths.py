@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import trio
-from conformance import pattern, read, read_to_end
+from conformance import pattern, read, read_to_end, serving
 from quic_relay import every, relayed
-from quic_running import carried, drop, pair, run, served
+from quic_running import carried, drop, pair, run, served, transport
 from trio.testing import wait_all_tasks_blocked
 
+from transports.addresses import QUICAddress
 from transports.base import send_all
 from transports.errors import ConnectionLost
 
@@ -26,6 +29,37 @@ def test_a_dialer_whose_address_changes_stays_connected() -> None:
                 await carried(accepted, dialed, 100_000)
                 assert len(relay.ports) == moves + 2
             drop(dialed, accepted)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "number"),
+    [
+        ("0.0.0.0", "127.0.0.1"),
+        pytest.param(
+            "0.0.0.0", "127.0.0.2", marks=pytest.mark.skipif(sys.platform != "linux", reason="no such number")
+        ),
+        ("::", "::1"),
+    ],
+)
+def test_a_listener_everywhere_answers_from_the_number_that_was_dialed(
+    everywhere: str, number: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        dialer, acceptor = transport(), transport()
+        async with serving(dialer, acceptor):
+            listener = await acceptor.listen(QUICAddress(everywhere, 0))
+            place = QUICAddress(number, listener.address.port)
+            for _ in range(2):
+                streams = await pair(dialer, listener, place)
+                assert streams[0].remote == str(place)
+                await carried(*streams, 100_000)
+                drop(*streams)
+                monkeypatch.setattr("transports.quic_listening.SHAKING", 0)  # what needs no memory does so, too
+            await listener.aclose()
+            await trio.sleep(1)
+            assert not listener._endpoint._places
 
     run(main)
 

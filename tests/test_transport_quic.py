@@ -286,6 +286,7 @@ def test_nothing_keeps_a_connection_that_is_over() -> None:
         async with served() as (dialer, _, listener):
             streams = list(await pair(dialer, listener))
             lines = [ref(stream._line) for stream in streams]
+            await trio.sleep(1)  # only the time of an idle connection is set now
             drop(*streams)
             streams.clear()
             drop(*await pair(dialer, listener))

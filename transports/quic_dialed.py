@@ -43,7 +43,7 @@ class Dialed(Endpoint):
             raise ConnectionError(line.lost)
         return line
 
-    def transmit(self, data: bytes, to: SocketAddress) -> None:
+    def transmit(self, line: Line, data: bytes, to: SocketAddress) -> None:
         """See Host."""
         try:
             self._socket.send(data)

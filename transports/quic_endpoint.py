@@ -16,7 +16,7 @@ from transports.sockets import SocketAddress
 
 BATCH: Final = 64
 """Datagrams that are taken in at a time, before anything is answered."""
-_LARGEST: Final = 65535
+LARGEST: Final = 65535
 
 
 class Lines:
@@ -68,7 +68,7 @@ class Endpoint:
         touched: dict[Line, None] = {}
         for _ in range(BATCH):
             try:
-                data, source = self._socket.recvfrom(_LARGEST)
+                data, source = self._receive()
             except BlockingIOError:
                 break
             except OSError as error:
@@ -85,6 +85,9 @@ class Endpoint:
         for line in touched:
             if not line.over:
                 line.pump(now)
+
+    def _receive(self) -> tuple[bytes, SocketAddress]:
+        return self._socket.recvfrom(LARGEST)
 
     @abstractmethod
     def _line_for(self, data: bytes, source: SocketAddress, now: float) -> Line | None: ...

@@ -43,7 +43,7 @@ _FAREWELLS: Final = 8
 class Host(Protocol):
     """What a line needs of the socket that it shares."""
 
-    def transmit(self, data: bytes, to: SocketAddress) -> None:
+    def transmit(self, line: Line, data: bytes, to: SocketAddress) -> None:
         """Send it, or lose it."""
 
     def known_as(self, line: Line, cid: bytes, *, known: bool) -> None:
@@ -106,7 +106,7 @@ class Line:
         elif self._farewells:
             self._farewells -= 1
             for farewell in self._farewell:  # it was lost, or crossed this datagram
-                self._host.transmit(*farewell)
+                self._host.transmit(self, *farewell)
 
     def pump(self, now: float) -> None:
         """All that follows from what happened: events, datagrams, the next deadline."""
@@ -136,7 +136,7 @@ class Line:
     def _send(self, now: float) -> None:
         datagrams = self.connection.datagrams_to_send(now)
         for data, to in datagrams:
-            self._host.transmit(data, to)
+            self._host.transmit(self, data, to)
         if self.lost is not None and datagrams:
             self._farewell = datagrams
         timer = self.connection.get_timer()

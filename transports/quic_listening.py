@@ -13,8 +13,9 @@ from trio.lowlevel import ParkingLot, checkpoint
 from transports.addresses import QUICAddress
 from transports.errors import CLOSED_HERE, ListenerClosed
 from transports.quic_connection import CID_LENGTH, VERSION, Connection, towards
-from transports.quic_endpoint import Endpoint, Lines
+from transports.quic_endpoint import LARGEST, Endpoint, Lines
 from transports.quic_line import HANDSHAKE, Line
+from transports.quic_places import ROOM, Ancillary, asks_for_places, place_of
 from transports.quic_stateless import SMALLEST_FIRST, Retry, header_of, refusal, version_negotiation
 from transports.quic_timers import Timers
 from transports.sockets import SocketAddress
@@ -47,6 +48,10 @@ class Listening(Endpoint):
         self._waiting: deque[tuple[Line, SocketAddress]] = deque()
         self._acceptors = ParkingLot()
         self._retry = Retry()
+        self._anywhere = asks_for_places(sock)
+        self._place: Ancillary | None = None
+        """Which number of this machine the datagram was sent to that is looked at, if there are many."""
+        self._places: dict[Line, Ancillary] = {}
 
     @property
     def closed(self) -> bool:
@@ -84,14 +89,33 @@ class Listening(Endpoint):
 
     # -- datagrams --------------------------------------------------------------------------------------
 
-    def transmit(self, data: bytes, to: SocketAddress) -> None:
+    def transmit(self, line: Line, data: bytes, to: SocketAddress) -> None:
         """See Host."""
+        self._send(data, to, self._places.get(line))
+
+    def _send(self, data: bytes, to: SocketAddress, place: Ancillary | None) -> None:
         try:
-            self._socket.sendto(data, to)
+            if place is None:
+                self._socket.sendto(data, to)
+            else:
+                self._socket.sendmsg([data], [place], 0, to)
         except OSError:
             self.dropped += 1
 
+    def _receive(self) -> tuple[bytes, SocketAddress]:
+        if not self._anywhere:
+            return super()._receive()
+        data, ancillary, _, source = self._socket.recvmsg(LARGEST, ROOM)
+        self._place = place_of(ancillary)
+        return data, source
+
     def _line_for(self, data: bytes, source: SocketAddress, now: float) -> Line | None:
+        line = self._known_or_new(data, source, now)
+        if line is not None and self._place is not None:
+            self._places[line] = self._place
+        return line
+
+    def _known_or_new(self, data: bytes, source: SocketAddress, now: float) -> Line | None:
         if not data or not data[0] & _LONG:
             return self._routes.get(data[1 : 1 + CID_LENGTH])
         header = header_of(data)
@@ -117,7 +141,7 @@ class Listening(Endpoint):
             answer = self._retry.ask(header, source, now)
         if answer is None:
             return self._new_line(header, source, now, header.destination_cid, retry=None)
-        self.transmit(answer, source)
+        self._send(answer, source, self._place)
         return None
 
     def _new_line(
@@ -159,6 +183,7 @@ class Listening(Endpoint):
         """See Host."""
         for cid in self._names.pop(line, ()):
             del self._routes[cid]
+        self._places.pop(line, None)
         self._close_if_unused()
 
     def _close_if_unused(self) -> None:
