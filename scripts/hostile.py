@@ -41,7 +41,8 @@ class Victim:
         self.remote = remote
         self.friend = friend
         self.id = remote.id
-        self.addresses = {address.partition(":")[0]: address for address in addresses}
+        schemes = {address.partition(":")[0]: address for address in addresses}
+        self.addresses = {scheme: schemes[scheme] for scheme in ("tcp", "tls")}
         self.random = Random(seed)
         self._size = size
 
