@@ -34,7 +34,7 @@ from transports.addresses import QUICAddress, parse_address
 from transports.base import ChannelKind, send_all
 from transports.builtin import _installed
 from transports.certificates import make_certificate
-from transports.errors import ConnectFailed, ConnectionLost, NotSpoken
+from transports.errors import ConnectFailed, ConnectionLost, ListenerClosed, NotSpoken
 from transports.quic import channel_of
 from transports.quic_connection import WINDOW
 from transports.quic_line import UNSENT
@@ -319,6 +319,8 @@ def test_a_place_can_be_listened_at_again_while_its_old_connections_go_on() -> N
             await listener.aclose()
             again = await acceptor.listen(listener.address)
             new = await pair(dialer, again)
+            with pytest.raises(ListenerClosed):
+                await listener.accept()
             for streams in old, new:
                 await carried(*streams, 1000)
             await again.aclose()
