@@ -44,8 +44,10 @@ class Loan:
 class Loans:
     """Of one node. At most `loans` engines run, and `watches` questions wait, for one peer."""
 
-    def __init__(self, runtime: Runtime, *, loans: int, watches: int) -> None:
+    def __init__(self, runtime: Runtime, *, run: int, loans: int, watches: int) -> None:
         self._runtime = runtime
+        self._run = f"{run & 0xFFFF:04x}"
+        """Part of the names: in its next run the node gives others, for somebody may not know yet that it runs anew."""
         self._most_loans = loans
         self._most_watches = watches
         self._offers: dict[str, Offer] = {}
@@ -127,7 +129,7 @@ class Loans:
         """The next in turn that no engine has."""
         number = self._numbers.get(offer, 0)
         most = max(_ROUND, 2 * len(self._runtime.directory))
-        while (name := f"{offer}.{number % most + 1}") in self._runtime.directory:
+        while (name := f"{offer}.{self._run}.{number % most + 1}") in self._runtime.directory:
             number += 1
         self._numbers[offer] = number + 1
         return name

@@ -93,7 +93,7 @@ class Network:
         if conditions is not None:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
-        self.loans = Loans(runtime, loans=cfg.loans, watches=cfg.watches)
+        self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.duplicates: list[Incarnation] = []

@@ -20,6 +20,7 @@ from actors.testing.scenarios import (
     poison,
     raising,
     rings,
+    scopes,
     sessions,
     weather,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "raising",
     "rings",
     "scenario",
+    "scopes",
     "sessions",
     "weather",
 ]
