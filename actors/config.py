@@ -49,6 +49,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The largest frame after the proof. Before it, it is 4 KiB (PROTOCOL H11)."""
     peers: Count = 10_000
     """Receive records that are kept (PROTOCOL S2)."""
+    loans_per_peer: Count = 64
+    """Engines that run here for one other node at the same time (`Node.offer`)."""
+    watches_per_peer: Count = 1024
+    """Engines of this node that one other node watches at the same time."""
     unproven: Count = 256
     """Connections before their proof, and how many of one source (PROTOCOL H9)."""
     unproven_per_source: Count = 16

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from itertools import count
 from os import PathLike
 from random import Random, SystemRandom
 
@@ -25,20 +26,24 @@ from actors.engine import Engine, Policy
 from actors.errors import ActorError, ConfigError, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
+from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.selection import Choice
+from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
 from actors.net.offers import choices_for
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.slots import Slots
 from actors.net.router import Router
+from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
 from actors.net.session.runs import FLAT, Ledger
 from actors.net.transport_connection import Handoff, TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (
+    KEEPER,
     ROUTER,
     AdvertLearned,
     ConnectedNodes,
@@ -90,6 +95,41 @@ class Node:
     def spawn(self, engine: Engine, /, name: str, *, policy: Policy = Policy.PERMANENT) -> EngineID:
         """Start an engine; the instance is configuration and initial state. EngineNameError if the name is taken."""
         return self.runtime.spawn(engine, name, policy=policy)
+
+    # -- engines and blocks -----------------------------------------------------------------------------
+
+    def watch(self, engine: EngineID, /, *, within: float = WITHIN) -> AbstractAsyncContextManager[EngineID]:
+        """`async with node.watch(engine):` the block is cancelled, and raises Down(reason), when the engine is down.
+
+        For good: restarts after crashes, and connections that break and come back, do not count. The block begins when
+        the engine is known to be there; Down, if it is not. A block that ends first ends as it does. within: seconds
+        without a sign of life after which the other node is taken for lost; one is asked for four times in them.
+        Refused for a node of which nothing is known, or whose version keeps no watch.
+        """
+        return watching(self._network, engine, within)
+
+    def offer(self, engine: Engine, /, name: str, *, policy: Policy = Policy.PERMANENT) -> None:
+        """Let other nodes start copies of this engine here (`spawn_on`), by this name; as `spawn` would.
+
+        Nothing else is ever started for another node. EngineNameError for a name that is malformed or offered already.
+        """
+        self._network.loans.offer(engine, name, policy)
+
+    def spawn_on(
+        self, node: NodeID, engine: str | type[Engine], /, *, within: float = WITHIN
+    ) -> AbstractAsyncContextManager[EngineID]:
+        """`async with node.spawn_on(peer, "counter") as counter:` an engine of another node, for the block's length.
+
+        The other node offers it by this name; a class stands for its name, `Counter` for `counter`. When the block has
+        ended, so has the engine: at once, or, if the other node cannot be told, when it has heard nothing for `within`
+        seconds and a quarter of them. If the engine ends first, or the node is lost, the block raises Down, as `watch`
+        does.
+
+        Raises Refused (`not_offered`, `too_many`, `unknown_node` …), or Expired or Lost if the node cannot be reached
+        within that time, before the block begins.
+        """
+        name = engine if isinstance(engine, str) else tag_of(engine.__name__)
+        return spawning(self._network, node, name, within)
 
     # -- other nodes ------------------------------------------------------------------------------------
 
@@ -270,7 +310,9 @@ async def open_node(
     runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
     runtime.asks = Asks(random.getrandbits(62))
     network = Network(key, incarnation, runtime, random, cfg, conditions)
+    runtime.next_stay = count(incarnation.random >> 1).__next__
     runtime.gateway = network.table.outlet
+    runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
     node = Node(network, name, os.getpid() if pid is None else pid)
     transports = transports or built_in(key.private_key(), insecure=cfg.insecure)
     by_scheme = {transport.scheme: transport for transport in transports}
@@ -294,7 +336,7 @@ async def open_node(
                             yield node
                         await _stop_network(runtime, cfg)
                     finally:
-                        network.table.stopping = True  # whoever sends from here on hears of it
+                        runtime.stopping = network.table.stopping = True  # whoever sends from here on hears of it
                         services.cancel_scope.cancel()
             finally:
                 network.table.close()
@@ -311,6 +353,8 @@ def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
         outbox=min(limits.outbox_bytes, limits.outbox_messages * FLAT),
         max_frame=limits.frame_bytes,
         peers=limits.peers,
+        loans=limits.loans_per_peer,
+        watches=limits.watches_per_peer,
         unproven=limits.unproven,
         unproven_per_source=limits.unproven_per_source,
         insecure=insecure,

@@ -18,6 +18,7 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.locality import is_local
 from actors.net.life.table import Life
+from actors.net.loans import Loans
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
 from actors.net.proving.adverts import NodeAdvert
@@ -51,6 +52,10 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
     """Of one peer; every message weighs 2 KiB besides its bytes."""
     max_frame: int = MAX_FRAME
     peers: int = 10_000
+    loans: int = 64
+    """Engines that run here for one peer at the same time."""
+    watches: int = 1024
+    """Engines of this node that one peer watches at the same time, those that run for it included."""
     unproven: int = 256
     """Connections that have not proved themselves, in all and of one source (H9)."""
     unproven_per_source: int = 16
@@ -88,6 +93,7 @@ class Network:
         if conditions is not None:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
+        self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.duplicates: list[Incarnation] = []

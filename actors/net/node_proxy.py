@@ -287,6 +287,8 @@ class NodeProxy(Engine):
         if self.entry.outbox.idle:
             draining = self.state_of_life.phase is Phase.DRAINING
             self._step(Event.DRAINED if draining else Event.QUEUE_EMPTY, "nothing left to send")
+        else:
+            self._watch_outbox()  # something came since: it will run empty again
 
     @on(Disconnect)
     def disconnect(self, _: Disconnect) -> None:
@@ -518,6 +520,7 @@ class NodeProxy(Engine):
             case Judgement.NEWER:
                 self.session.peer_restarted()
                 self._fail_asks("peer_restarted")
+                self.network.loans.restarted(self.entry.peer)
             case _:
                 pass
         return None

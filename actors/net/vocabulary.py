@@ -22,6 +22,8 @@ from transports.base import Stream
 from transports.frames import FrameBuffer
 
 ROUTER = EngineID(None, "router")
+KEEPER = "keeper"
+"""The name of the engine that other nodes ask about the engines of this one."""
 
 
 def transport_engine(scheme: str) -> EngineID:

@@ -54,7 +54,7 @@ class Delivery:
 
     def find(self, name: str) -> _Door | None:
         """The way into the engine of that name, if one lives here."""
-        cell = self.runtime.directory.get(name)
+        cell = self.runtime.directory.get(name) or self.runtime.demand(name)
         if cell is None:
             self._doors.pop(name, None)
             return None

@@ -21,6 +21,7 @@ from actors.testing.scenarios import (
     poison,
     raising,
     rings,
+    scopes,
     sessions,
     weather,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "raising",
     "rings",
     "scenario",
+    "scopes",
     "sessions",
     "weather",
 ]
