@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias, dataclass_transform
 from msgspec import Struct, field
 
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import DeadLetterSnapshot, EngineSnapshot, LinkSnapshot, NodeSnapshot, ProxySnapshot
 
 MAX_LINE = 4 << 20
 """Bytes of one line with its end. A longer request is answered by `Failed`, and the connection closed."""
@@ -91,12 +91,32 @@ class ProxiesAre(ControlReply, tag="proxies"):
     proxies: tuple[ProxySnapshot, ...]
 
 
+class GetLink(ControlRequest, tag="link"):
+    """One proxy, closely. -> LinkIs; Failed `unknown_node` where there is no proxy for the peer"""
+
+    peer: str
+
+
+class LinkIs(ControlReply, tag="link"):
+    link: LinkSnapshot
+
+
 class GetEngines(ControlRequest, tag="engines"):
     """-> EnginesAre"""
 
 
 class EnginesAre(ControlReply, tag="engines"):
     engines: tuple[EngineSnapshot, ...]
+
+
+class GetDeadLetters(ControlRequest, tag="dead_letters"):
+    """-> DeadLettersAre"""
+
+
+class DeadLettersAre(ControlReply, tag="dead_letters"):
+    """The last ones, oldest first."""
+
+    letters: tuple[DeadLetterSnapshot, ...]
 
 
 class Follow(ControlRequest, tag="events"):
@@ -288,7 +308,9 @@ class Done(ControlReply, tag="done"):
 Request: TypeAlias = (
     GetNode
     | GetProxies
+    | GetLink
     | GetEngines
+    | GetDeadLetters
     | Follow
     | Describe
     | Compose
@@ -310,7 +332,9 @@ Reply: TypeAlias = (
     Failed
     | NodeIs
     | ProxiesAre
+    | LinkIs
     | EnginesAre
+    | DeadLettersAre
     | Happened
     | Described
     | Composed

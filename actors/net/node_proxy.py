@@ -21,10 +21,10 @@ from actors.events import Connected, DialFailed, Disconnected, DuplicateIdentity
 from actors.identity import EngineID
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
-from actors.net.connecting.selection import Attempt, DialPrefs, Offer, rank
+from actors.net.connecting.selection import Attempt, rank
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Frame
-from actors.net.network import Entry, Network, NetworkCfg
+from actors.net.network import Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
@@ -57,8 +57,7 @@ from actors.net.vocabulary import (
 )
 from actors.net.vocabulary import DialFailed as Failed
 from actors.net.wire import encode
-from transports.addresses import TransportAddress, parse_address
-from transports.errors import AddressError
+from transports.addresses import TransportAddress
 
 Schedule: TypeAlias = tuple[Attempt[TransportAddress], ...]
 
@@ -328,10 +327,19 @@ class NodeProxy(Engine):
         for action in actions:
             _ACTIONS[action](self)
         self._watch_outbox()
+        self._look_ahead()
 
     def _announce(self, old: Phase, new: Phase, why: str) -> None:
         events = self.network.runtime.events
         events.emit(ProxyChanged(self.now, self.entry.peer, old.value, new.value, why))
+        outlook = self.entry.outlook
+        outlook.since, outlook.why = self.now, why
+        outlook.path.append(Step(self.now, new, why))
+
+    def _look_ahead(self) -> None:
+        """For people who watch."""
+        outlook, backoff = self.entry.outlook, self.state.backoff
+        outlook.due, outlook.failures = backoff.due, backoff.failures
 
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
@@ -353,23 +361,11 @@ class NodeProxy(Engine):
     def _schedule(self) -> Schedule:
         """spec: "It performs transport selection". `selection` decides, over the addresses of the peer's advert."""
         network = self.network
-        prefs = DialPrefs(only=network.schemes, insecure=network.cfg.insecure)
-        schedule = rank(self._offers(), prefs, self.entry.record.history, now=self.now)
+        record = self.entry.record
+        schedule = rank(network.offers(record), network.dial_prefs, record.history, now=self.now)
         if not schedule:
             self.state.why = "no address of it can be dialed from here"
         return schedule
-
-    def _offers(self) -> list[Offer[TransportAddress]]:
-        """The addresses of the peer's newest advert."""
-        record, trusted = self.entry.record, self.network.trusts(self.entry.record.learned_from)
-        offers = []
-        for weighted in record.advert.addresses if record.advert else ():
-            try:
-                address = parse_address(weighted.url)
-            except AddressError:
-                continue  # a protocol of later days
-            offers.append(Offer(address, weighted.weight, trusted=trusted))
-        return offers
 
     def _widen(self) -> None:
         if self.state.attempt is not None:
@@ -570,7 +566,7 @@ class NodeProxy(Engine):
             await trio.sleep_until(free_at)
         if self.session.links:
             return  # the peer came first: nobody with a proven end begins another dial (C7)
-        if all(offer.address != attempt.address for offer in self._offers()):
+        if all(offer.address != attempt.address for offer in self.network.offers(record)):
             return failed.set()  # a newer advert has come meanwhile, and leaves it out
         record.history.dialed(self.now)
         record.ends += 1
@@ -605,7 +601,7 @@ class NodeProxy(Engine):
 
     def _dial_failed(self, url: str, failed: Failed) -> None:
         now, state = self.now, self.state
-        state.why = f"{url}: {failed.reason}"
+        state.why = self.entry.outlook.why = f"{url}: {failed.reason}"
         self.entry.record.history.failed(url, now, failed.reason)
         self._told(failed.retry_after, signed=failed.signed)
         self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))
