@@ -18,6 +18,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "A local cluster": {
         "up": ("up:up", "Start a cluster of node processes, show it, and run until Ctrl-C."),
         "down": ("down:down", "Stop the local cluster."),
+        "ui": ("ui.command:ui", "See a running cluster: nodes, links, problems, events."),
         "ls": ("ls:ls", "List nodes, proxies or engines."),
         "proxy": ("proxy:proxy", "Change one Node Proxy: permanent, ephemeral, dial now, close."),
         "pipe": ("pipe:pipe", "Carry stdin through a cluster of its own to stdout."),
