@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import cast
 
 import trio
 from msgspec import Struct
 
-from actors.cluster import RemoteNode, Topology, node_names, open_cluster, start_cluster
+from actors.cluster import Linked, RemoteNode, Topology, node_names, open_cluster, start_cluster
 from actors.cluster.processes import Plan, claimed_directory
 from actors.console.reach import gather
 from actors.console.signals import end_by_signal
@@ -22,6 +26,8 @@ from actors.node import Node
 from actors.snapshots import NodeSnapshot, ProxySnapshot
 
 APP = "actors.console.engines:setup"
+_STDERR = 2
+_LAST_WORDS = 20
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -55,6 +61,7 @@ async def run_processes(launch: Launch, show: Show) -> None:
             launch.nodes,
             processes=True,
             app=APP,
+            transport=_linked(launch.transport),
             topology=launch.topology,
             permanent=True,
             cluster=launch.cluster,
@@ -62,6 +69,25 @@ async def run_processes(launch: Launch, show: Show) -> None:
             show(await _look(cluster_directory(launch.cluster), began))
             await _wait(launch, partial(_all_ended, nodes))
         nursery.cancel_scope.cancel()
+
+
+async def run_watched(launch: Launch, watch: Callable[[Path], Awaitable[None]]) -> None:
+    """Node processes that end when `watch`, which has the terminal and is given their directory, returns.
+
+    What they say meanwhile would spoil the screen: it is kept, and said at the end.
+    """
+    with words_kept():
+        async with open_cluster(
+            launch.nodes,
+            processes=True,
+            app=APP,
+            transport=_linked(launch.transport),
+            topology=launch.topology,
+            permanent=True,
+            cluster=launch.cluster,
+        ):
+            with trio.move_on_after(inf if launch.seconds is None else launch.seconds):
+                await watch(cluster_directory(launch.cluster))
 
 
 async def run_here(launch: Launch, show: Show) -> None:
@@ -78,12 +104,33 @@ async def run_here(launch: Launch, show: Show) -> None:
 async def run_detached(launch: Launch, show: Show) -> None:
     """Node processes that go on without this command; returns when every pair is connected."""
     began = trio.current_time()
-    plan = Plan(names=node_names(launch.nodes), app=APP, topology=launch.topology, permanent=True)
+    names, transport = node_names(launch.nodes), launch.transport
+    plan = Plan(names=names, transport=transport, app=APP, topology=launch.topology, permanent=True)
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
         await start_cluster(plan, launch.cluster)
         nursery.cancel_scope.cancel()
     show(await _look(cluster_directory(launch.cluster), began))
+
+
+@contextmanager
+def words_kept() -> Iterator[None]:
+    """Stderr, of this process and those it starts, goes to a file, whose last lines are shown at the end."""
+    before = os.dup(_STDERR)
+    with tempfile.TemporaryFile() as words:
+        os.dup2(words.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(before, _STDERR)
+            os.close(before)
+            words.seek(0)
+            say(*words.read().decode("utf-8", "replace").splitlines()[-_LAST_WORDS:])
+
+
+def _linked(transport: str) -> Linked:
+    """As `open_cluster` calls it; checked by whoever made the launch."""
+    return cast("Linked", transport)
 
 
 async def _serve(nodes: Sequence[Node], directory: Path, launch: Launch, show: Show, began: float) -> None:

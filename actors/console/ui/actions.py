@@ -44,7 +44,7 @@ def dial_now(watch: Watch, node: str, proxy: ProxySnapshot) -> Action:
 def permanence(watch: Watch, node: str, proxy: ProxySnapshot) -> Action:
     """The other one."""
     if proxy.permanence == "permanent":
-        words = "make it ephemeral: connect when there is something to send"
+        words = "make it ephemeral: connect on demand"
         return _proxy(watch, node, proxy, "--ephemeral", words)
     return _proxy(watch, node, proxy, "--permanent", "make it permanent: keep a connection open")
 
@@ -56,7 +56,7 @@ def for_link(watch: Watch, node: str, proxy: ProxySnapshot, able: Able) -> tuple
     toggle = permanence(watch, node, proxy)
     if proxy.state == "ready":
         again = "; it is opened again" if proxy.permanence == "permanent" else ""
-        return (toggle, _proxy(watch, node, proxy, "--close", f"close the connection{again}"))
+        return (toggle, _proxy(watch, node, proxy, "--close", f"close it{again}"))
     return (dial_now(watch, node, proxy), toggle)
 
 

@@ -25,26 +25,28 @@ BINDINGS = (
     Binding(("page down", " "), "page-down", "ten rows on", MOVE),
     Binding(("page up",), "page-up", "ten rows back", MOVE),
     Binding(("g", "home"), "first", "first row", MOVE),
-    Binding(("G", "end"), "last", "last row; of events, follow again", MOVE),
-    Binding(("enter", "right"), "open", "look at what is chosen", MOVE, hint="Enter open"),
-    Binding(("esc", "left", "backspace"), "back", "one step back; out of a filter or prompt", MOVE, hint="Esc back"),
+    Binding(("G", "end"), "last", "last row; follow events", MOVE),
+    Binding(("enter", "right"), "open", "look closely", MOVE, hint="Enter open"),
+    Binding(("esc", "left", "backspace"), "back", "back; out of a filter", MOVE, hint="Esc back"),
     Binding(("tab",), "pane", "nodes or problems", MOVE, hint="Tab pane"),
-    Binding(("1",), "cluster", "nodes, problems, links, events, ledger", LOOK),
-    Binding(("2",), "links", "every link; Enter for one closely", LOOK),
-    Binding(("3",), "engines", "every engine; Enter for one closely", LOOK),
-    Binding(("4",), "events", "what happens, as it happens", LOOK),
+    Binding(("1",), "cluster", "nodes, problems, ledger", LOOK),
+    Binding(("2",), "links", "links; Enter for one", LOOK),
+    Binding(("3",), "engines", "engines; Enter for one", LOOK),
+    Binding(("4",), "events", "what happens", LOOK),
     Binding(("5",), "letters", "dead letters, by reason", LOOK),
-    Binding(("/",), "filter", "only rows with these words", LOOK, hint="/ filter"),
-    Binding((":",), "command", "a command by its name; `link a b`, `node a`", LOOK),
-    Binding(("s",), "sort", "by another column", LOOK),
+    Binding(("/",), "filter", "only rows with words", LOOK, hint="/ filter"),
+    Binding((":",), "command", "by name: link a b, node a", LOOK),
+    Binding(("s",), "sort", "another order", LOOK),
     Binding(("p",), "pause", "hold the picture still", LOOK),
-    Binding(("r",), "dial-now", "try the chosen link at once", ACT, True),
-    Binding(("P",), "permanence", "make the chosen link permanent, or ephemeral again", ACT, True),
-    Binding(("x",), "faults", "break the chosen node or link, on a local cluster", ACT, True),
+    Binding(("r",), "dial-now", "dial the chosen link", ACT, True),
+    Binding(("P",), "permanence", "permanent or ephemeral", ACT, True),
+    Binding(("x",), "faults", "break a node or a link", ACT, True),
     Binding(("?",), "help", "this sheet", LOOK, hint="? help"),
     Binding(("q",), "quit", "leave; the cluster goes on", LOOK, hint="q quit"),
 )
-_NAMES = {" ": "Space", "esc": "Esc"}
+_NAMES = {" ": "Space", "page up": "PgUp", "page down": "PgDn"}
+_SHOWN = 2
+"""Keys of one binding that a person is told of."""
 
 
 def bindings(*, readonly: bool, faults: bool) -> tuple[Binding, ...]:
@@ -63,4 +65,4 @@ def command_of(key: str, table: tuple[Binding, ...]) -> str | None:
 
 def key_names(binding: Binding) -> str:
     """As a person calls them: `j down`."""
-    return " ".join(_NAMES.get(key) or (key if len(key) == 1 else key.title()) for key in binding.keys)
+    return " ".join(_NAMES.get(key) or (key if len(key) == 1 else key.title()) for key in binding.keys[:_SHOWN])

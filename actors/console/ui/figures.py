@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 UNKNOWN = "-"
 _BARS = "▁▂▃▄▅▆▇█"
+_CANNOT = re.compile(r"cannot connect to \S+: ")
 
 
 def count(value: float | None) -> str:
@@ -59,6 +61,11 @@ def span(seconds: float | None) -> str:
         if seconds < most:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def cause(text: str) -> str:
+    """Why a dial failed, with its address once."""
+    return _CANNOT.sub("", text)
 
 
 def sparkline(values: Sequence[float | None]) -> str:

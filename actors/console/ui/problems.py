@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from msgspec import Struct
 
-from actors.console.ui.figures import millis, share, span
+from actors.console.ui.figures import cause, millis, share, span
 from actors.console.ui.watch import NodeWatch, Watch
 from actors.snapshots import EngineSnapshot, ProxySnapshot
 
@@ -106,8 +106,8 @@ class Problems:
         if lag is not None and lag > LAG:
             yield Finding("loop_lag", "warning", node.name, f"a turn of its loop takes {millis(lag)}", node.name)
         if grown := self._grown(node.name, "", counted.dead_letters, now):
-            cause = f"{grown} that nobody waits for did not arrive"
-            yield Finding("dead_letters", "warning", node.name, cause, node.name)
+            words = f"{grown} that nobody waits for did not arrive"
+            yield Finding("dead_letters", "warning", node.name, words, node.name)
 
     def _of_link(self, watch: Watch, node: NodeWatch, proxy: ProxySnapshot, now: float) -> Iterator[Finding]:
         peer = watch.nodes.get(watch.names.get(proxy.peer_id, ""))
@@ -115,21 +115,21 @@ class Problems:
         if proxy.state in ("backoff", "dialing", "handshaking") and proxy.failures and not (peer and not peer.there):
             yield Finding("unreachable", "error", where, _unreachable(proxy), *at)
         if proxy.fill >= FULL:
-            cause = f"the outbox is {share(proxy.fill)} full, senders wait"
-            yield Finding("outbox_full", "warning", where, cause, *at)
+            words = f"the outbox is {share(proxy.fill)} full, senders wait"
+            yield Finding("outbox_full", "warning", where, words, *at)
         still = self._unmoved(at, proxy, now)
         if still >= STUCK:
-            cause = f"{proxy.retained} sent, none acknowledged"
-            yield Finding("stuck", "warning", where, cause, *at, since=still)
+            words = f"{proxy.retained} sent, none acknowledged"
+            yield Finding("stuck", "warning", where, words, *at, since=still)
 
     def _of_engine(self, watch: Watch, node: NodeWatch, engine: EngineSnapshot, now: float) -> Iterator[Finding]:
         where = f"{node.name}/{engine.name}"
         if engine.capacity and engine.held / engine.capacity >= FULL:
-            cause = f"{engine.held} of {engine.capacity} messages held"
-            yield Finding("mailbox_full", "warning", where, cause, node.name, engine=engine.name)
+            words = f"{engine.held} of {engine.capacity} messages held"
+            yield Finding("mailbox_full", "warning", where, words, node.name, engine=engine.name)
         if grown := self._grown(node.name, engine.name, engine.crashes, now):
-            cause = f"crashed {grown}x: {_last_crash(watch, node.name, engine.name)}"
-            yield Finding("crashed", "error", where, cause, node.name, engine=engine.name)
+            words = f"crashed {grown}x: {_last_crash(watch, node.name, engine.name)}"
+            yield Finding("crashed", "error", where, words, node.name, engine=engine.name)
 
     def _unmoved(self, at: tuple[str, str], proxy: ProxySnapshot, now: float) -> float:
         """Seconds for which messages are under way on a ready link, and none arrives."""
@@ -165,7 +165,10 @@ def _absent(node: NodeWatch, now: float) -> Iterator[Finding]:
 
 
 def _unreachable(proxy: ProxySnapshot) -> str:
-    cause = proxy.why or "no reason given"
+    """The reason first, then what comes next, the address last: a short line loses least."""
+    why = cause(proxy.why) or "no reason given"
+    url, colon, reason = why.partition(": ")
+    words, at = (reason, f" ({url})") if colon and "://" in url else (why, "")
     if proxy.state != "backoff":
-        return f"{cause}; trying now"
-    return f"{cause}; again in {span(proxy.retry_in)}" if proxy.retry_in is not None else f"{cause}; not tried again"
+        return f"{words}; trying now{at}"
+    return f"{words}; " + (f"again in {span(proxy.retry_in)}" if proxy.retry_in is not None else "not tried again") + at

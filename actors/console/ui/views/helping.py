@@ -8,7 +8,7 @@ from actors.console.ui.actions import Able
 from actors.console.ui.bindings import ACT, LOOK, MOVE, Binding, bindings, key_names
 from actors.console.ui.columns import rule
 
-_KEYS = 18
+_KEYS = 10
 
 
 def view(able: Able, width: int, height: int) -> list[Text]:
@@ -20,16 +20,14 @@ def view(able: Able, width: int, height: int) -> list[Text]:
         if found:
             lines.append(Text(f"  {name}", "bold"))
             lines += [_line(binding) for binding in found]
-    if len(lines) <= height:
-        return lines
-    return _beside(lines, width, height)
+    return lines if len(lines) <= height else _beside(lines, width)
 
 
 def _line(binding: Binding) -> Text:
     return Text.assemble("  ", (f"{key_names(binding):<{_KEYS}} ", "cyan"), binding.words)
 
 
-def _beside(lines: list[Text], width: int, height: int) -> list[Text]:
+def _beside(lines: list[Text], width: int) -> list[Text]:
     head, rest = lines[0], lines[1:]
     half = -(-len(rest) // 2)
     left, right = rest[:half], [*rest[half:], *([Text()] * (2 * half - len(rest)))]

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from actors.console.ui.columns import Cell, Column, rule, table
-from actors.console.ui.figures import count, millis, share, size, span, sparkline
+from actors.console.ui.figures import cause, count, millis, share, size, span, sparkline
 from actors.console.ui.looks import look, shown
 from actors.console.ui.picture import Picture, page_actions
-from actors.console.ui.views.parts import figures, numbered, why
+from actors.console.ui.views.parts import figures, numbered
 from actors.snapshots import AddressSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
 
 _ADDRESSES = (
@@ -31,7 +31,7 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     head = rule(f"LINK {place.node} → {peer}", width, more=place.peer[:8] if peer != place.peer[:8] else "")
     if proxy is None:
         return [head, Text(f"  {place.node} has no proxy for this node at the moment")]
-    lines = [head, _state(proxy), *_path(link, width), *figures(_figures(proxy, link), width)]
+    lines = [head, _state(proxy), _cause(proxy), *_path(link, width), *figures(_figures(proxy, link), width)]
     if rtts := watch.rtts.get((place.node, place.peer)):
         lines.append(_chart(rtts, width))
     actions = page_actions(watch, picture.desk)
@@ -48,10 +48,15 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
 def _state(proxy: ProxySnapshot) -> Text:
     line = Text.assemble("  ", shown(proxy.state), f" for {span(proxy.since)}, {proxy.permanence}")
     if proxy.transport:
-        line.append(f", by {proxy.transport}")
-    if why(proxy):
-        line.append(f"; {why(proxy)}")
+        line.append(f", {proxy.address}")
+    elif proxy.retry_in is not None:
+        line.append(f"; dials again in {span(proxy.retry_in)}")
     return line
+
+
+def _cause(proxy: ProxySnapshot) -> Text:
+    """What brought it here: in plain words, where it is no good place."""
+    return Text(f"  {cause(proxy.why)}", "bright_black" if proxy.state == "ready" else "yellow")
 
 
 def _path(link: LinkSnapshot | None, width: int) -> list[Text]:
@@ -87,30 +92,34 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
         ("expired", count(ledger.expired)),
         ("refused", count(ledger.refused)),
         ("queued", count(proxy.queued)),
-        ("unacknowledged", count(proxy.retained)),
+        ("unacked", count(proxy.retained)),
         ("outbox", share(proxy.fill)),
         ("connections", count(proxy.connections)),
         ("resumed", count(proxy.reconnects)),
         ("resent", count(proxy.resent)),
-        ("duplicates dropped", count(proxy.duplicates_dropped)),
-        ("failures in a row", count(proxy.failures)),
+        ("duplicates", count(proxy.duplicates_dropped)),
+        ("failures", count(proxy.failures)),
         ("next try in", span(proxy.retry_in)),
     ]
     if link is not None:
         pairs += [
             ("received", count(link.received)),
-            ("outbox of", size(link.outbox_capacity)),
-            ("first expiry in", span(link.expires_in)),
+            ("room", size(link.outbox_capacity)),
+            ("expiry in", span(link.expires_in)),
             ("heard", "-" if link.heard_ago is None else f"{span(link.heard_ago)} ago"),
             ("judged in", span(link.dead_in)),
-            ("permanent for", ", ".join(link.holders) or "nobody"),
+            ("held by", ", ".join(link.holders) or "nobody"),
         ]
     return pairs
 
 
 def _chart(rtts: Sequence[float], width: int) -> Text:
     values = list(rtts)[-max(10, width - 40) :]
-    line = Text.assemble(("  rtt ", "bright_black"), f"{millis(values[-1])} ", (sparkline(values), "cyan"))
+    line = Text.assemble(
+        ("  rtt ", "bright_black"),
+        f"{millis(values[-1])} ",
+        (sparkline([value - min(values) for value in values]), "cyan"),
+    )
     line.append(f" {millis(min(values))} to {millis(max(values))}", "bright_black")
     return line
 
@@ -126,7 +135,7 @@ def _addresses(link: LinkSnapshot | None, width: int) -> list[Text]:
 
 def _address(address: AddressSnapshot) -> Sequence[Cell]:
     left_out = address.delay is None
-    words = address.why if left_out or not address.error else f"{address.error} ({address.why})"
+    words = address.why if left_out or not address.error else f"{cause(address.error)} ({address.why})"
     if address.proven and not address.error and not left_out:
         words = f"proven {address.proven}x ({address.why})"
     return (

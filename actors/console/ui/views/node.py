@@ -18,7 +18,9 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     node = watch.nodes.get(place.node)
     if node is None:
         return [Text(f"  nothing is known of {place.node}")]
-    head = Text.assemble("  ", shown(node.state), f" for {span(picture.now - node.since)}")
+    head = Text.assemble("  ", shown(node.state))
+    if not node.there:
+        head.append(f" for {span(picture.now - node.since)}")
     if node.why:
         head.append(f": {node.why}")
     lines = [rule(f"NODE {node.name}", width), head, *figures(_figures(node), width)]

@@ -9,7 +9,7 @@ from rich.text import Text
 from actors.console.clean import clean
 from actors.console.ui.actions import Action
 from actors.console.ui.columns import Cell, Column, as_text, fit, table, window
-from actors.console.ui.figures import count, millis, share, span
+from actors.console.ui.figures import cause, count, millis, share, span
 from actors.console.ui.looks import shown
 from actors.console.ui.picture import Item, Picture
 from actors.console.ui.watch import Watch
@@ -51,8 +51,8 @@ def link_cells(watch: Watch, name: str, proxy: ProxySnapshot) -> Sequence[Cell]:
 def why(proxy: ProxySnapshot) -> str:
     """What brought it where it is, and what comes next."""
     if proxy.retry_in is not None and proxy.state == "backoff":
-        return f"again in {span(proxy.retry_in)}: {proxy.why}"
-    return proxy.why
+        return f"again in {span(proxy.retry_in)}; {cause(proxy.why)}"
+    return cause(proxy.why)
 
 
 def lost(number: int) -> Text:
