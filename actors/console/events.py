@@ -49,7 +49,9 @@ async def events(
     await _listen(chosen, checked_seconds("--for", seconds), show)
 
 
-async def _listen(nodes: Sequence[NodeSocket], seconds: float | None, show: Callable[[str, Happened | str], None]) -> None:
+async def _listen(
+    nodes: Sequence[NodeSocket], seconds: float | None, show: Callable[[str, Happened | str], None]
+) -> None:
     from math import inf
 
     import trio

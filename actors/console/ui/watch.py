@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from msgspec import Struct, field
 
+from actors.console.ui.figures import cause
 from actors.control.messages import Happened
 from actors.snapshots import (
     DeadLetterSnapshot,
@@ -150,6 +151,8 @@ class Watch:
         sample = Sample(now, counted.ledger.delivered + counted.ledger.sent, counted.received)
         if samples and (sample.out < samples[-1].out or sample.into < samples[-1].into):
             samples.clear()  # a node that began anew under the same process number
+        if samples and samples[-1].at >= now:
+            samples.pop()
         samples.append(sample)
         while samples[0].at < now - MINUTE - _RATE_OVER:
             samples.popleft()
@@ -181,6 +184,9 @@ class Watch:
 
     def words(self, event: Happened) -> str:
         """An event in a line: its figures in order, NodeIDs as names."""
+        if event.event == "proxy-changed":
+            data = {key: self._word("why", value) for key, value in event.data.items()}
+            return f"{data['peer']} {data['old']} → {data['new']}: {cause(data['why'])}"
         return " ".join(self._word(key, value) for key, value in event.data.items() if value not in ("", None))
 
     def _word(self, key: str, value: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 
 from rich.text import Text
 
@@ -12,7 +13,7 @@ from actors.console.ui.looks import NONE, look, shown
 from actors.console.ui.picture import NODE_SORTS, Picture, fullest
 from actors.console.ui.problems import Problem
 from actors.console.ui.views.events import event_line
-from actors.console.ui.watch import NodeWatch, Watch
+from actors.console.ui.watch import EventLine, NodeWatch, Watch
 from actors.snapshots import LedgerSnapshot
 
 _SPARK = 12
@@ -144,13 +145,23 @@ def _below(picture: Picture, width: int, height: int) -> list[Text]:
     matrix = matrix_lines(picture.watch)
     left = min(max((line.cell_len for line in matrix), default=0) + 2, width // 2)
     right = width - left
-    events = list(picture.watch.events)[-(height - 1) :]
+    events = _latest(picture.watch, height - 1)
     lines = [Text.assemble(rule("LINKS", left - 1), " ", rule("EVENTS", right, more="" if events else "none yet"))]
     for number in range(height - 1):
         one = matrix[number] if number < len(matrix) else Text()
         other = event_line(events[number], picture.now) if number < len(events) else Text()
         lines.append(Text.assemble(fit(one, left), fit(other, right)))
     return lines
+
+
+def _latest(watch: Watch, most: int) -> list[EventLine]:
+    """Without the engines of single connections, which come and go with what is told anyway."""
+    telling = (line for line in reversed(watch.events) if not _is_small(line))
+    return list(islice(telling, most))[::-1]
+
+
+def _is_small(line: EventLine) -> bool:
+    return line.event in ("engine-started", "engine-stopped") and "/transport." in line.words
 
 
 def matrix_lines(watch: Watch) -> list[Text]:

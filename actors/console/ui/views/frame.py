@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from rich.text import Text
 
+from actors.console.clean import clean
 from actors.console.ui.bindings import bindings
 from actors.console.ui.columns import fit
 from actors.console.ui.picture import Picture, sorted_by
@@ -42,7 +43,15 @@ def frame(picture: Picture, width: int, height: int, clock: str) -> list[Text]:
     else:
         page = VIEWS[picture.desk.place.page](picture, width, room)
     page = [*page[:room], *([Text()] * (room - len(page)))]
-    return [fit(line, width) for line in (title(picture, width, clock), *page, foot(picture, width))]
+    return [fit(_harmless(line), width) for line in (title(picture, width, clock), *page, foot(picture, width))]
+
+
+def _harmless(line: Text) -> Text:
+    """Whatever a stranger has put into it, on whichever page: it does not steer the terminal."""
+    if not line.plain.isprintable():
+        line = line.copy()
+        line.plain = clean(line.plain)
+    return line
 
 
 def too_small(width: int, height: int) -> list[Text]:
