@@ -30,7 +30,8 @@ async def events(
 
     from actors.console.choices import checked_seconds
     from actors.console.exits import UsageError
-    from actors.console.reach import pick, running
+    from actors.console.reach import gather, pick, running
+    from actors.control.client import ControlClient
     from actors.events import AnyEvent
 
     if not follow and seconds is None:
@@ -45,13 +46,13 @@ async def events(
             raise unknown
     nodes = running(cluster)
     chosen = [pick(nodes, name) for name in node] if node else nodes
-    show = partial(_show, {}, kinds=frozenset(kind or names), grep=grep.casefold(), json=json)
+    told = await gather(nodes, ControlClient.node)
+    ids = {one.id: one.name for one in told.given}
+    show = partial(_show, ids, kinds=frozenset(kind or names), grep=grep.casefold(), json=json)
     await _listen(chosen, checked_seconds("--for", seconds), show)
 
 
-async def _listen(
-    nodes: Sequence[NodeSocket], seconds: float | None, show: Callable[[str, Happened | str], None]
-) -> None:
+async def _listen(nodes: Sequence[NodeSocket], seconds: float | None, show: Callable[[str, Happened], None]) -> None:
     from math import inf
 
     import trio
@@ -61,7 +62,6 @@ async def _listen(
 
     async def hear(node: NodeSocket) -> None:
         async with open_control(node.path) as control, control.events() as happening:
-            show(node.name, (await control.node()).id)
             async for event in happening:
                 show(node.name, event)
 
@@ -74,16 +74,10 @@ async def _listen(
             nursery.cancel_scope.cancel()
 
 
-def _show(
-    names: dict[str, str], node: str, event: Happened | str, *, kinds: frozenset[str], grep: str, json: bool
-) -> None:
-    """An event; or, before the first of a node, its NodeID, which people know by the node's name."""
+def _show(names: dict[str, str], node: str, event: Happened, *, kinds: frozenset[str], grep: str, json: bool) -> None:
     from actors.console.envelope import line
     from actors.console.words import clean, write
 
-    if isinstance(event, str):
-        names[event] = node
-        return
     if event.event not in kinds:
         return
     words = f"{node}  {event.at:.3f}  {event.event}  " + " ".join(f"{key}={value}" for key, value in event.data.items())

@@ -12,6 +12,7 @@ from actors.console.ui.bindings import bindings, command_of
 from actors.console.ui.places import CLUSTER, DETAILS, SCREENS, Page, Place, Sight
 
 JUMP = 10
+_DIGITS = "123456789"
 
 
 class Quit(Struct, frozen=True):
@@ -91,8 +92,9 @@ class Desk(Struct):
         if self.help:
             self.help = False
             return None
-        if key.isdigit() and (self.menu or self.place.page in DETAILS):
-            self._choose(int(key), self.menu or sight.actions)
+        numbered = self.menu or (sight.actions if self.place.page in DETAILS else ())
+        if key in _DIGITS and int(key) <= len(numbered):
+            self._choose(int(key), numbered)
             return None
         self.menu = ()
         command = command_of(key, bindings(readonly=self.able.readonly, faults=self.able.faults))

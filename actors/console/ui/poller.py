@@ -10,6 +10,7 @@ import trio
 from actors.console.ui.places import Place
 from actors.console.ui.watch import Watch
 from actors.control.client import ControlClient, open_control
+from actors.control.failures import ControlError, NodeDownError
 from actors.errors import ActorError, ConfigError
 
 EVERY = 1.0
@@ -59,7 +60,7 @@ class Poller:
                 async with open_control(path) as control:
                     await self._attend(control, path)
             except ConfigError as error:
-                self._failed(name, "denied", str(error))
+                self._failed(name, "denied", str(error).replace(str(path), "its socket"))
             except ActorError as error:
                 await trio.sleep(_SETTLE)
                 self._failed(name, "down", _cause(path, error))
@@ -99,8 +100,16 @@ class Poller:
             letters = await control.dead_letters()
             self._apply(lambda watch, now: watch.told(name, letters))
         if place.page == "link" and place.node == name and any(proxy.peer_id == place.peer for proxy in proxies):
-            link = await control.link(place.peer)
-            self._apply(lambda watch, now: watch.looked(name, link))
+            await self._look_closely(control, name, place.peer)
+
+    async def _look_closely(self, control: ControlClient, name: str, peer: str) -> None:
+        try:
+            link = await control.link(peer)
+        except NodeDownError:
+            raise
+        except ControlError:
+            return  # the proxy has ended meanwhile, or the node is of a version that does not tell
+        self._apply(lambda watch, now: watch.looked(name, link))
 
     async def _listen(self, path: Path) -> None:
         """Its events. When they end the node has, and is asked at once."""

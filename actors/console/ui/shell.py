@@ -41,6 +41,9 @@ async def run_shell(cluster: str, directory: Path, able: Able) -> None:
 
     The terminal is as it was whenever this ends.
     """
+    # While it is watched for, a hang-up is an error like others. Afterwards it must not kill what still has to be
+    # closed and said: whoever reads the keys may find out first, and the signal come when nobody listens any more.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with open_terminal() as terminal:
         await Shell(cluster, directory, able, terminal).run()
 

@@ -104,6 +104,9 @@ def node_cells(node: NodeWatch, now: float, spark: int) -> Sequence[Cell]:
 def _problems(picture: Picture, width: int, height: int) -> list[Text]:
     here = picture.desk.pane == "problems"
     problems = [item.value for item in picture.items] if here else list(picture.problems)
+    nodes = picture.watch.nodes.values()
+    if not problems and (not nodes or any(node.state == "asked" for node in nodes)):
+        return [rule("PROBLEMS", width), Text("  asking …", "bright_black")]
     if not problems:
         return [
             rule("PROBLEMS", width, more="none", style="green"),
