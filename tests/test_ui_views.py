@@ -15,7 +15,7 @@ from actors.console.ui.looks import LOOKS
 from actors.console.ui.screen import Screen
 from actors.console.ui.views.cluster import shares
 from actors.console.ui.watch import EventLine
-from actors.snapshots import DeadLetterSnapshot
+from actors.snapshots import DeadLetterSnapshot, StepSnapshot
 
 PAGES = ["1", "2", "3", "4", "5", "?"]
 
@@ -129,6 +129,15 @@ def test_the_link_page_tells_its_path_its_addresses_and_what_to_do() -> None:
     assert "proven 2x (weight 1)" in text
     assert "1  make it ephemeral" in text
     assert "actors proxy a bbbbbbbb --ephemeral" in text
+
+
+def test_the_pauses_between_attempts_are_drawn() -> None:
+    world = full_world()
+    states = [("backoff", 9.0), ("dialing", 8.8), ("backoff", 8.7), ("dialing", 7.9), ("backoff", 7.0)]
+    path = tuple(StepSnapshot(ago=ago, state=state, why="") for state, ago in states)
+    world.watch.looked("a", replace(closely("b"), path=path))
+    world.press("2", "enter")
+    assert "backoff ▃█ 0.2 s to 0.8 s" in world.text(100, 40)
 
 
 def test_a_link_that_is_gone_and_one_not_looked_at_yet_do_not_break_the_page() -> None:

@@ -39,7 +39,7 @@ _Change = Callable[[Watch, float], object]
 async def run_shell(cluster: str, directory: Path, able: Able) -> None:
     """Show the cluster until `q`. Interrupted for SIGINT and SIGTERM, TerminalLost for a terminal that is closed.
 
-    The terminal is as it was whenever this ends.
+    They come in groups, as nurseries raise them. The terminal is as it was whenever this ends.
     """
     # While it is watched for, a hang-up is an error like others. Afterwards it must not kill what still has to be
     # closed and said: whoever reads the keys may find out first, and the signal come when nobody listens any more.
@@ -63,22 +63,15 @@ class Shell:
         """When the picture was held still."""
         self._judged: tuple[float, tuple[Problem, ...]] = (-_JUDGE, ())
         self._painting = trio.Lock()
-        self._suspended = False
 
     async def run(self) -> None:
         """Until somebody quits."""
-        failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             await nursery.start(self._signals)
             nursery.start_soon(self._poller.run)
             nursery.start_soon(self._frames)
-            try:
-                await self._keys(nursery)
-            except TerminalLost as error:
-                failure = error
+            await self._keys(nursery)
             nursery.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
 
     # -- what is heard ------------------------------------------------------------------------------------
 
@@ -153,14 +146,9 @@ class Shell:
 
     async def _paint(self) -> None:
         async with self._painting:
-            if self._suspended:
-                return
-            try:
-                size = self._terminal.size()
-                lines = frame(self._picture(), *size, strftime("%H:%M:%S", localtime()))
-                await self._terminal.write(self._screen.paint(lines, size))
-            except TerminalLost:
-                await trio.sleep_forever()  # whoever reads the keys hears of it, too, and ends
+            size = self._terminal.size()
+            lines = frame(self._picture(), *size, strftime("%H:%M:%S", localtime()))
+            await self._terminal.write(self._screen.paint(lines, size))
 
     # -- signals ------------------------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ def check_terminal() -> None:
 @contextmanager
 def open_terminal() -> Iterator[Terminal]:
     """The terminal of stdin, as the dashboard needs it; left as it was found, whatever ends the block."""
-    fd = os.open(os.ttyname(sys.stdin.fileno()), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    fd = _opened(sys.stdin.fileno())
     try:
         terminal = Terminal(fd)
         terminal.enter()
@@ -115,6 +115,14 @@ class Terminal:
     def _write_now(self, data: bytes) -> None:
         while data and select.select((), (self._fd,), (), _LAST_WORDS)[1]:
             data = data[os.write(self._fd, data) :]
+
+
+def _opened(fd: int) -> int:
+    """The terminal anew; where it may not be opened (somebody else's, after `su`) the one that we were given."""
+    try:
+        return os.open(os.ttyname(fd), os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return os.dup(fd)
 
 
 def _lost(error: OSError) -> ActorError:

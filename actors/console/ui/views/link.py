@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from rich.text import Text
 
@@ -34,6 +35,8 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     lines = [head, _state(proxy), _cause(proxy), *_path(link, width), *figures(_figures(proxy, link), width)]
     if rtts := watch.rtts.get((place.node, place.peer)):
         lines.append(_chart(rtts, width))
+    if link is not None and (pauses := _pauses(link.path)):
+        lines.append(_backoff_chart(pauses))
     actions = page_actions(watch, picture.desk)
     doing = [
         rule("WHAT TO DO", width, more="a number runs it, after a question"),
@@ -121,6 +124,17 @@ def _chart(rtts: Sequence[float], width: int) -> Text:
         (sparkline([value - min(values) for value in values]), "cyan"),
     )
     line.append(f" {millis(min(values))} to {millis(max(values))}", "bright_black")
+    return line
+
+
+def _pauses(path: Sequence[StepSnapshot]) -> list[float]:
+    """How long the last pauses between two attempts were, those that are over."""
+    return [step.ago - after.ago for step, after in pairwise(path) if step.state == "backoff"]
+
+
+def _backoff_chart(pauses: Sequence[float]) -> Text:
+    line = Text.assemble(("  backoff ", "bright_black"), (sparkline(pauses), "yellow"))
+    line.append(f" {span(pauses[0])} to {span(pauses[-1])}", "bright_black")
     return line
 
 
