@@ -112,12 +112,14 @@ class Problems:
     def _of_link(self, watch: Watch, node: NodeWatch, proxy: ProxySnapshot, now: float) -> Iterator[Finding]:
         peer = watch.nodes.get(watch.names.get(proxy.peer_id, ""))
         where, at = f"{node.name} → {watch.name_of(proxy)}", (node.name, proxy.peer_id)
-        if proxy.state in ("backoff", "dialing", "handshaking") and proxy.failures and not (peer and not peer.there):
+        still = self._unmoved(at, proxy, now)
+        if peer is not None and not peer.there:
+            return  # what is wrong with the peer is told once
+        if proxy.state in ("backoff", "dialing", "handshaking") and proxy.failures:
             yield Finding("unreachable", "error", where, _unreachable(proxy), *at)
         if proxy.fill >= FULL:
             words = f"the outbox is {share(proxy.fill)} full, senders wait"
             yield Finding("outbox_full", "warning", where, words, *at)
-        still = self._unmoved(at, proxy, now)
         if still >= STUCK:
             words = f"{proxy.retained} sent, none acknowledged"
             yield Finding("stuck", "warning", where, words, *at, since=still)
