@@ -137,10 +137,14 @@ def _from_file(file: Path | None) -> Iterator[Setting]:
 
 
 def _parse(file: Path) -> dict[str, Any]:
+    text = _read(file)
     try:
-        return tomllib.loads(_read(file))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{file} is not TOML: {error}", "mend that line") from None
+    except (ValueError, RecursionError):  # the parser lets out what int() and its own depth raise
+        what = f"{file} is not TOML of ours: a number of thousands of digits, or tables a hundred deep"
+        raise SettingError(what, "take it out") from None
 
 
 def _flat(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Any]]:
@@ -214,12 +218,19 @@ def _value(setting: Setting) -> Any:
     except msgspec.ValidationError as error:
         form = _FORMS.get(setting.key) if "regex" in str(error) else None
         raise SettingError(f"{setting.origin}: {form or _words(error)}", "see: actors run --help") from None
+    except UnicodeEncodeError:  # the environment's bytes, as Python hands them on
+        raise SettingError(f"{setting.origin} is not text in UTF-8", "write it again") from None
 
 
 def _path(setting: Setting, text: object) -> Path:
     if not isinstance(text, str | Path) or not str(text):
         raise ValueError("Expected a path")
-    return setting.folder / Path(text).expanduser()
+    if "\0" in str(text):
+        raise ValueError("Expected a path, which has no zero byte")
+    try:
+        return setting.folder / Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("Expected a path; there is no such user's home folder") from None
 
 
 def _words(error: msgspec.ValidationError) -> str:

@@ -26,9 +26,11 @@ from actors.errors import ActorError, ConfigError, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.selection import Choice
 from actors.net.figures import link_snapshot
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
+from actors.net.offers import choices_for
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.slots import Slots
 from actors.net.router import Router
@@ -42,6 +44,7 @@ from actors.net.vocabulary import (
     AdvertLearned,
     ConnectedNodes,
     Disconnect,
+    Migrate,
     NodeConnectRequest,
     OfferAdvert,
     SetPermanence,
@@ -49,6 +52,7 @@ from actors.net.vocabulary import (
 )
 from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
 from actors.snapshots import (
+    AddressSnapshot,
     DeadLetterSnapshot,
     EngineSnapshot,
     LedgerSnapshot,
@@ -58,9 +62,9 @@ from actors.snapshots import (
     ProxySnapshot,
 )
 from actors.state import StateDir
-from transports.addresses import parse_address
+from transports.addresses import TransportAddress, parse_address
 from transports.base import Listener, Stream, Transport
-from transports.builtin import built_in
+from transports.builtin import MISSING, built_in
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
@@ -144,6 +148,27 @@ class Node:
         """Close the connection; a permanent link opens another."""
         self.runtime.tell_nowait(EngineID(None, str(node)), Disconnect())
 
+    async def migrate(self, node: NodeID, *schemes: str) -> tuple[str, ...]:
+        """Move the link to one of these transports, the first that answers; nothing is lost or repeated (PROTOCOL C7).
+
+        From now on they are preferred for this node. Returns the addresses that are dialed: none if it has none that
+        may be. Without a link it connects first, as `connect` does.
+        """
+        if not self.is_connected(node):
+            await self.connect(node, permanent=False)
+        return await self.runtime.ask(EngineID(None, str(node)), Migrate(schemes))
+
+    def explain(self, node: NodeID) -> list[AddressSnapshot]:
+        """Each address of a node: when it would be dialed, in order, and why. Empty for one that is not known."""
+        record = self._network.peers.find(node)
+        if record is None:
+            return []
+        entry = self._network.table.find(node)
+        link = entry.session.current if entry and entry.session else None
+        used = link.stream.remote if link else None
+        choices = choices_for(self._network, record, self.runtime.clock.now())
+        return [_address(choice, in_use=str(choice.address) == used) for choice in choices]
+
     def cut(self, node: NodeID) -> bool:
         """Sever the current connection as a fault would, without a word. Whether there was one."""
         entry = self._network.table.find(node)
@@ -213,7 +238,7 @@ class Node:
     def link(self, node: NodeID) -> LinkSnapshot | None:
         """One Node Proxy, looked at closely; None if there is none for this node."""
         entry = self._network.table.find(node)
-        return None if entry is None else link_snapshot(self._network, entry)
+        return None if entry is None else link_snapshot(self._network, entry, self.explain(node))
 
     def dead_letters(self) -> list[DeadLetterSnapshot]:
         """The last messages that were told and did not arrive, oldest first."""
@@ -338,7 +363,9 @@ async def _listening(
             transport = transports.get(address.scheme)
             if transport is None:
                 known = ", ".join(f"{scheme}://" for scheme in transports)
-                raise ConfigError(f"no transport for {url} here; there is {known}")
+                error = ConfigError(f"no transport for {url} here; there is {known}")
+                error.hint = MISSING.get(address.scheme, "")
+                raise error
             listeners.append((address.scheme, await transport.listen(address)))
         yield listeners
     finally:
@@ -418,6 +445,21 @@ def _past(ledger: Ledger) -> LedgerSnapshot:
 def _sum(ledgers: Sequence[LedgerSnapshot]) -> LedgerSnapshot:
     fields = LedgerSnapshot.__struct_fields__
     return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
+
+
+def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapshot:
+    record = choice.record
+    return AddressSnapshot(
+        url=str(choice.address),
+        weight=choice.weight,
+        after=choice.delay,
+        why=choice.why,
+        failures=record.failures,
+        error=record.error,
+        proven=record.proven,
+        rtt_ms=record.rtt * 1000 if record.rtt is not None else None,
+        in_use=in_use,
+    )
 
 
 def _proxy(node: str, entry: Entry, now: float) -> ProxySnapshot:

@@ -99,21 +99,21 @@ class StepSnapshot(Snapshot):
 
 
 class AddressSnapshot(Snapshot):
-    """An address of the peer, as selection sees it: those to dial first, in order."""
+    """One address of a peer: when it would be dialed, and why."""
 
     url: str
     weight: float
-    delay: float | None
-    """Seconds after the start of a race; None: it is not dialed."""
+    after: float | None
+    """Seconds after the first of a race; None if it is not dialed."""
     why: str
-    """Its place, in words."""
-    rtt_ms: float | None
     failures: int
     """In a row."""
     error: str
-    """The last failure; empty after a success."""
+    """The last one, in words."""
     proven: int
     """Connections proven over it."""
+    rtt_ms: float | None
+    in_use: bool
 
 
 class LinkSnapshot(Snapshot):

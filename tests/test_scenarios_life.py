@@ -96,6 +96,7 @@ REACH = {
     "slow-reader": ("SlowReader", "expired", "room asked for"),
     # asks (PROTOCOL Q)
     "asked-through-breaks": ("OneWay", "HangUp", "refused late", "bye: another session"),
+    "given-up": ("refused late", "Cut", "expired", "written again"),
     # 5
     "meet-at-once": ("proven while another is", "bye: superseded", "written again"),
     # 6

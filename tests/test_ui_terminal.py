@@ -81,7 +81,40 @@ def three_nodes(tmp_path: Path) -> Iterator[Nodes]:
         yield nodes
 
 
-def test_a_killed_node_is_seen_found_and_its_link_mended_by_the_suggested_command(three_nodes: Nodes) -> None:
+@pytest.fixture
+def local_cluster() -> Iterator[None]:
+    # In a process of its own, as the nodes are to outlive it.
+    subprocess.run([*ACTORS, "up", "3", "--detach"], check=True, capture_output=True, timeout=60)
+    yield
+    assert main(["down"]) == 0
+
+
+@pytest.mark.usefixtures("local_cluster")
+def test_a_killed_node_is_read_of_in_the_problems_and_started_again_by_the_number_of_the_suggestion() -> None:
+    with open_terminal(*UI) as terminal:
+        terminal.wait_for("PROBLEMS none")
+        terminal.type("j", "j", "x")
+        terminal.wait_for("1 kill c")
+        terminal.type("1")
+        terminal.wait_for("run +actors fault kill c +y yes  n no")
+        terminal.type("y")
+        terminal.wait_for(r"✖ node_down +c +its process is gone")
+
+        terminal.type("\t", "\r")
+        terminal.wait_for(r"1  start c again +actors fault restart c")
+        terminal.type("1", "y")
+        terminal.wait_for(r"done: actors fault restart c")
+        terminal.wait_for(r"a → c +● ready")
+
+        terminal.type("/", *"a c ready", "\r", "\r")
+        terminal.wait_for(r"LINK a → c")
+        terminal.wait_for(r"lost 0")
+        terminal.type("q")
+        assert terminal.wait_ended() == 0
+        assert terminal.restored
+
+
+def test_a_killed_node_that_comes_back_is_dialed_at_once_by_the_suggested_command(three_nodes: Nodes) -> None:
     with open_terminal(*UI) as terminal:
         terminal.wait_for(r"PROBLEMS none")
         terminal.wait_for(r"a +● running +2/2")
@@ -91,11 +124,11 @@ def test_a_killed_node_is_seen_found_and_its_link_mended_by_the_suggested_comman
         terminal.wait_for(r"✖ node_down +c +its process is gone")
         terminal.type("\t", "\r")
         terminal.wait_for(r"NODE c")
-        terminal.wait_for(r"1  let a dial c now +actors proxy a \w{8} --dial-now")
+        terminal.wait_for(r"2  let a dial c now +actors proxy a \w{8} --dial-now")
         terminal.wait_for(r"a → c +✖ backoff[^\n]+again in ([4-9]|\d\d) s")
 
         three_nodes.start("c")
-        terminal.type("1")
+        terminal.type("2")
         terminal.wait_for(r"run +actors proxy a \w{8} --dial-now +y yes  n no")
         terminal.type("y")
         terminal.wait_for(r"done: actors proxy a \w{8} --dial-now")

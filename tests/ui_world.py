@@ -42,7 +42,15 @@ def closely(peer: str) -> LinkSnapshot:
     """A link that was looked at."""
     path = (StepSnapshot(ago=9, state="dialing", why="dial now"), StepSnapshot(ago=3, state="ready", why="dialed"))
     address = AddressSnapshot(
-        url="tcp://127.0.0.1:9", weight=1, delay=0, why="weight 1", rtt_ms=0.5, failures=0, error="", proven=2
+        url="tcp://127.0.0.1:9",
+        weight=1,
+        after=0,
+        why="weight 1",
+        in_use=True,
+        rtt_ms=0.5,
+        failures=0,
+        error="",
+        proven=2,
     )
     return LinkSnapshot(
         peer_id=peer * 52, path=path, addresses=(address,), holders=("console",), jitter_ms=0.1, heard_ago=0.5,

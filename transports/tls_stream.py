@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import ssl
 from contextlib import suppress
-from typing import Final
+from typing import Final, NamedTuple
 
 import trio
 
 from transports.base import Channel
-from transports.errors import CLOSED_BY_PEER, ConnectionLost
+from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
 from transports.streams import SocketStream
 
+
+class Alpn(NamedTuple):
+    """What is spoken inside TLS (RFC 7301)."""
+
+    name: str
+    required: bool = True
+    """Whether a peer that names no protocol at all is turned away."""
+
+
 ALPN: Final = "trio-actors/1"
+OURS: Final = Alpn(ALPN)
 _CHUNK: Final = 64 << 10
 """Bytes that are encrypted at a time; as many wait for the socket at most."""
 
@@ -25,6 +35,7 @@ class TlsStream:
     """A Stream over a socket's, which it owns."""
 
     __slots__ = (
+        "_alpn",
         "_below",
         "_dry",
         "_in",
@@ -48,8 +59,10 @@ class TlsStream:
         channel: Channel,
         local: str,
         remote: str,
+        alpn: Alpn = OURS,
     ) -> None:
         self._below = below
+        self._alpn = alpn
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=server_side)
         self._raw = memoryview(bytearray(_CHUNK))
@@ -190,8 +203,9 @@ class TlsStream:
     def _look(self) -> None:
         if self._settled:
             return
-        if self._tls.selected_alpn_protocol() != ALPN:
-            raise ConnectionLost(f"TLS: the peer does not speak {ALPN}")
+        agreed = self._tls.selected_alpn_protocol()
+        if agreed != self._alpn.name and (agreed is not None or self._alpn.required):
+            raise NotSpoken(f"TLS: the peer does not speak {self._alpn.name}")
         self._settled = True
 
     def _lost(self, error: ssl.SSLError) -> ConnectionLost:
@@ -199,7 +213,7 @@ class TlsStream:
             self._flush()  # the alert that tells the peer why
         if isinstance(error, ssl.SSLEOFError):
             return ConnectionLost(CLOSED_BY_PEER)
-        return ConnectionLost(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
+        return NotSpoken(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
 
     # -- the end ----------------------------------------------------------------------------------------
 

@@ -30,8 +30,9 @@ async def events(
 
     from actors.console.choices import checked_seconds
     from actors.console.exits import UsageError
-    from actors.console.reach import gather, pick, running
+    from actors.console.reach import pick, running
     from actors.control.client import ControlClient
+    from actors.control.gathering import gather
     from actors.events import AnyEvent
 
     if not follow and seconds is None:

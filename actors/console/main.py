@@ -22,6 +22,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "ls": ("ls:ls", "List nodes, proxies or engines."),
         "events": ("events:events", "Print what happens on its nodes, as it happens."),
         "proxy": ("proxy:proxy", "Change one Node Proxy: permanent, ephemeral, dial now, close."),
+        "fault": ("fault:app", "Cut, part, slow, kill, restart or freeze nodes; heal them."),
         "pipe": ("pipe:pipe", "Carry stdin through a cluster of its own to stdout."),
     },
     "Messages": {
@@ -36,6 +37,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run:run", "Run one node from a configuration file."),
         "keygen": ("keygen:keygen", "Make a node's key file."),
         "advert": ("advert:advert", "Print a node's signed address line, for a friend."),
+        "doctor": ("doctor:doctor", "Look whether a node with these settings would run well here."),
     },
     "Simulated clusters": {
         "sim": ("sim:app", "Run scenarios from seeds, under a virtual clock, and judge them."),

@@ -19,7 +19,7 @@ async def up(
     nodes: Annotated[int, Parameter(help="How many; they are called a, b, c …")] = 3,
     /,
     *,
-    transport: Annotated[str, flag("What links them: tcp, tls, mixed, or memory for nodes in one process.")] = "tcp",
+    transport: Annotated[str, flag("What links them: tcp, tls, ws, wss, quic, mixed, or memory.")] = "tcp",
     topology: Annotated[Topology, flag("Which pairs are linked: all, neighbours, or the first with all.")] = "mesh",
     seconds: Annotated[
         float | None, Parameter(name="--for", help="Seconds to run, counted from when it is ready.")
@@ -37,10 +37,11 @@ async def up(
     from actors.console.choices import checked_nodes, checked_seconds, checked_transport
     from actors.console.exits import UsageError
     from actors.console.launch import Launch, run_detached, run_here, run_processes
+    from transports.builtin import MISSING
 
     launch = Launch(
         nodes=checked_nodes(nodes, 1),
-        transport=checked_transport(transport, (*LISTEN, "memory")),
+        transport=checked_transport(transport, (*LISTEN, "memory"), MISSING),
         topology=topology,
         cluster=cluster,
         seconds=checked_seconds("--for", seconds),

@@ -11,7 +11,14 @@ from actors.engine import Engine
 from actors.events import Event
 from actors.identity import EngineID, NodeID
 from actors.messages import Request, TransportPrefs
-from actors.snapshots import DeadLetterSnapshot, EngineSnapshot, LinkSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    ProxySnapshot,
+)
 
 R = TypeVar("R")
 
@@ -65,6 +72,8 @@ class ControlledNode(Protocol):
     def set_permanence(self, node_id: NodeID, permanent: bool, /) -> None: ...
     def dial_now(self, node_id: NodeID, /) -> None: ...
     def close(self, node_id: NodeID, /) -> None: ...
+    async def migrate(self, node_id: NodeID, /, *schemes: str) -> tuple[str, ...]: ...
+    def explain(self, node_id: NodeID, /) -> Sequence[AddressSnapshot]: ...
     def cut(self, node_id: NodeID, /) -> bool: ...
 
     async def tell(self, to: EngineID, msg: Request[Any], /, *, prefs: TransportPrefs, expiry: float) -> None: ...

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import isinf
 
-from actors.net.connecting.selection import explain
 from actors.net.network import Entry, Network
 from actors.snapshots import AddressSnapshot, LinkSnapshot, StepSnapshot
 
 
-def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
+def link_snapshot(network: Network, entry: Entry, addresses: Sequence[AddressSnapshot]) -> LinkSnapshot:
     """One Node Proxy: its past, why its addresses are dialed as they are, what falls due."""
     now, outbox, record = network.clock.now(), entry.outbox, entry.record
     link = entry.session.current if entry.session else None
@@ -20,7 +20,7 @@ def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
         path=tuple(
             StepSnapshot(ago=now - step.at, state=step.phase.value, why=step.why) for step in entry.outlook.path
         ),
-        addresses=addresses(network, entry, now),
+        addresses=tuple(addresses),
         holders=tuple(sorted(record.holders.names)),
         jitter_ms=liveness.jitter * 1000 if liveness and liveness.rtt is not None else None,
         heard_ago=now - liveness.heard if liveness else None,
@@ -30,22 +30,4 @@ def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
         outbox_capacity=outbox.capacity,
         received=record.receive.received if record.receive else 0,
         incarnation=f"{record.incarnation.boot}" if record.incarnation else "",
-    )
-
-
-def addresses(network: Network, entry: Entry, now: float) -> tuple[AddressSnapshot, ...]:
-    """Those to dial, in order, then those left out; each with its reason."""
-    record = entry.record
-    return tuple(
-        AddressSnapshot(
-            url=str(choice.address),
-            weight=choice.weight,
-            delay=choice.delay,
-            why=choice.why,
-            rtt_ms=choice.record.rtt * 1000 if choice.record.rtt is not None else None,
-            failures=choice.record.failures,
-            error=choice.record.error,
-            proven=choice.record.proven,
-        )
-        for choice in explain(network.offers(record), network.dial_prefs, record.history, now=now)
     )

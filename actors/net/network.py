@@ -18,7 +18,6 @@ from actors.errors import Refused, SendError
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.locality import is_local
-from actors.net.connecting.selection import DialPrefs, Offer
 from actors.net.life.table import Life, Phase
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
@@ -30,8 +29,6 @@ from actors.net.session.receive import Receive
 from actors.net.session.runs import Ledger, Run
 from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
-from transports.addresses import TransportAddress, parse_address
-from transports.errors import AddressError
 
 _MAX_CLAIMED_BOOT = 1 << 63
 _PATH = 16
@@ -120,23 +117,6 @@ class Network:
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
         return learned_from is None or is_local(learned_from)
-
-    @property
-    def dial_prefs(self) -> DialPrefs:
-        """What this node can and may dial."""
-        return DialPrefs(only=self.schemes, insecure=self.cfg.insecure)
-
-    def offers(self, record: Record) -> list[Offer[TransportAddress]]:
-        """The addresses of the peer's newest advert."""
-        trusted = self.trusts(record.learned_from)
-        offers = []
-        for weighted in record.advert.addresses if record.advert else ():
-            try:
-                address = parse_address(weighted.url)
-            except AddressError:
-                continue  # a protocol of later days
-            offers.append(Offer(address, weighted.weight, trusted=trusted))
-        return offers
 
     def readvertise(self, version: int) -> None:
         """Sign our addresses anew: somebody has a newer advert of ours than we remember (A3)."""

@@ -110,6 +110,15 @@ class DialNow(Local[None]):
     """Somebody wants a connection at once."""
 
 
+class Migrate(Local[tuple[str, ...]]):
+    """Move the session to a connection over one of these transports, the first of them that answers (C7).
+
+    From now on they are preferred. The answer names the addresses that are dialed; none if there is no such address.
+    """
+
+    schemes: tuple[str, ...]
+
+
 class Disconnect(Local[None]):
     """Close what connections there are; a permanent proxy dials again."""
 

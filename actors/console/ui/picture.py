@@ -81,8 +81,8 @@ def page_actions(watch: Watch, desk: Desk) -> tuple[actions.Action, ...]:
 
 
 def all_links(watch: Watch) -> list[tuple[str, ProxySnapshot]]:
-    """Each with the node that tells of it."""
-    return [(node.name, proxy) for node in watch.nodes.values() for proxy in node.proxies]
+    """Each with the node that tells of it; what a node said before it fell silent is not known any more."""
+    return [(node.name, proxy) for node in watch.nodes.values() if node.there for proxy in node.proxies]
 
 
 # -- rows -------------------------------------------------------------------------------------------------

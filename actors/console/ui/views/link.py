@@ -148,14 +148,14 @@ def _addresses(link: LinkSnapshot | None, width: int) -> list[Text]:
 
 
 def _address(address: AddressSnapshot) -> Sequence[Cell]:
-    left_out = address.delay is None
+    left_out = address.after is None
     words = address.why if left_out or not address.error else f"{cause(address.error)} ({address.why})"
     if address.proven and not address.error and not left_out:
         words = f"proven {address.proven}x ({address.why})"
     return (
         address.url,
         f"{address.weight:g}",
-        "never" if address.delay is None else f"+{address.delay:.2f} s",
+        "never" if address.after is None else f"+{address.after:.2f} s",
         millis(address.rtt_ms),
         Text(f"{address.failures}x", "yellow") if address.failures else "-",
         Text(words, "bright_black") if left_out else words,
