@@ -90,7 +90,18 @@ def test_events_call_nodes_by_their_names() -> None:
     world = World("a", "b")
     world.watch.happened(1, "a", happened("proxy-changed", peer="b" * 52, old="ready", new="backoff", why="cut"))
     world.watch.happened(2, "a", happened("engine-crashed", engine="a" * 52 + "/echo", error="KeyError: 1", tag=""))
-    assert [line.words for line in world.watch.events] == ["b ready → backoff: cut", "a/echo KeyError: 1"]
+    refused = "cannot connect to tcp://x: connection refused"
+    world.watch.happened(3, "a", happened("dial-failed", peer="b" * 52, address="tcp://x", why=refused))
+    letter = {"to": "b" * 52 + "/x", "sender": "a" * 52 + "/y", "tag": "t", "outcome": "expired", "head": "kaF0"}
+    world.watch.happened(4, "a", happened("dead-letter", **letter))
+    world.watch.happened(5, "a", happened("of-later-days", peer="b" * 52, number=7, nothing=None))
+    assert [line.words for line in world.watch.events] == [
+        "b ready → backoff: cut",
+        "a/echo KeyError: 1",
+        "b tcp://x: connection refused",
+        "t to b/x: expired",
+        "b number 7",
+    ]
 
 
 def test_a_peer_keeps_its_name_when_its_node_has_gone() -> None:

@@ -29,6 +29,24 @@ _EVENTS = 1000
 _RTTS = 120
 
 
+class _Form(NamedTuple):
+    """How an event that comes often is told; `keys` are what it has."""
+
+    keys: frozenset[str]
+    text: str
+
+
+_FORMS = {
+    "proxy-changed": _Form(frozenset({"peer", "old", "new", "why"}), "{peer} {old} → {new}: {why}"),
+    "dial-failed": _Form(frozenset({"peer", "address", "why"}), "{peer} {address}: {why}"),
+    "connected": _Form(frozenset({"peer", "why"}), "{peer} {why}"),
+    "disconnected": _Form(frozenset({"peer", "why"}), "{peer}: {why}"),
+    "dead-letter": _Form(frozenset({"to", "tag", "outcome"}), "{tag} to {to}: {outcome}"),
+}
+_PLAIN = frozenset({"engine", "peer", "why", "error", "outcome", "tag", "remote"})
+"""Fields that need no name beside them."""
+
+
 class Sample(NamedTuple):
     """A node's counters at one time."""
 
@@ -184,16 +202,18 @@ class Watch:
 
     def words(self, event: Happened) -> str:
         """An event in a line: its figures in order, NodeIDs as names."""
-        if event.event == "proxy-changed":
-            data = {key: self._word("why", value) for key, value in event.data.items()}
-            return f"{data['peer']} {data['old']} → {data['new']}: {cause(data['why'])}"
-        return " ".join(self._word(key, value) for key, value in event.data.items() if value not in ("", None))
+        if (form := _FORMS.get(event.event)) and form.keys <= event.data.keys():
+            data = {key: cause(self._word(value)) for key, value in event.data.items()}
+            return form.text.format_map(data)
+        return " ".join(
+            f"{'' if key in _PLAIN else f'{key} '}{self._word(value)}"
+            for key, value in event.data.items()
+            if value not in ("", None)
+        )
 
-    def _word(self, key: str, value: object) -> str:
+    def _word(self, value: object) -> str:
         text = str(value)
         for node_id, name in self.names.items():
             if node_id in text:
                 text = text.replace(node_id, name)
-        if key in ("engine", "peer", "why", "error", "outcome", "tag", "remote"):
-            return text
-        return f"{key} {text}"
+        return text
