@@ -148,6 +148,15 @@ def test_a_link_that_is_gone_and_one_not_looked_at_yet_do_not_break_the_page() -
     assert "no proxy for this node" in world.text(100)
 
 
+def test_links_of_a_node_that_does_not_answer_are_not_shown_as_they_were() -> None:
+    world = World("a", "b")
+    world.press("2")
+    assert "b → a" in world.text()
+    world.watch.failed(world.now, "b", "down", "gone")
+    assert "b → a" not in world.text()
+    assert "a → b" in world.text()
+
+
 def test_the_engine_page_tells_who_waits_on_whom() -> None:
     world = World("a")
     waiter = replace(engine_snapshot("a"), name="asker", waits_on=("echo",))
