@@ -29,6 +29,7 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.selection import Choice
+from actors.net.figures import link_snapshot
 from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
@@ -57,8 +58,10 @@ from actors.net.vocabulary import (
 from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
 from actors.snapshots import (
     AddressSnapshot,
+    DeadLetterSnapshot,
     EngineSnapshot,
     LedgerSnapshot,
+    LinkSnapshot,
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
@@ -241,11 +244,13 @@ class Node:
 
     def proxies(self) -> list[ProxySnapshot]:
         """Each Node Proxy's figures."""
-        return [_proxy(self.name or self.id.short, entry) for entry in self._network.table]
+        now = self.runtime.clock.now()
+        return [_proxy(self.name or self.id.short, entry, now) for entry in self._network.table]
 
     def engines(self) -> list[EngineSnapshot]:
         """Each engine's figures, the network's own included."""
-        found = [(name, cell.statistics()) for name, cell in self.runtime.directory.items()]
+        directory, waits = self.runtime.directory, self.runtime.waits
+        found = [(name, cell.statistics(), waits.waiting(name)) for name, cell in directory.items()]
         return [
             EngineSnapshot(
                 node=self.name or self.id.short,
@@ -257,8 +262,37 @@ class Node:
                 handled=engine.handled,
                 crashes=engine.crashes,
                 restarts=engine.restarts,
+                held_bytes=engine.mailbox.held_bytes,
+                waiting=engine.waiting,
+                reserved=engine.reserved,
+                unhandled=engine.unhandled,
+                late=engine.late,
+                timers=engine.timers,
+                children=engine.children,
+                spawner=engine.spawner,
+                waits_on=others,
             )
-            for name, engine in found
+            for name, engine, others in found
+        ]
+
+    def link(self, node: NodeID) -> LinkSnapshot | None:
+        """One Node Proxy, looked at closely; None if there is none for this node."""
+        entry = self._network.table.find(node)
+        return None if entry is None else link_snapshot(self._network, entry, self.explain(node))
+
+    def dead_letters(self) -> list[DeadLetterSnapshot]:
+        """The last messages that were told and did not arrive, oldest first."""
+        now = self.runtime.clock.now()
+        return [
+            DeadLetterSnapshot(
+                ago=now - letter.at,
+                to=str(letter.to),
+                sender=str(letter.sender),
+                tag=letter.tag,
+                outcome=letter.outcome,
+                head=letter.head,
+            )
+            for letter in self.runtime.dead_letters.recent
         ]
 
     def __repr__(self) -> str:
@@ -472,8 +506,8 @@ def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapsh
     )
 
 
-def _proxy(node: str, entry: Entry) -> ProxySnapshot:
-    session, outbox = entry.session, entry.outbox
+def _proxy(node: str, entry: Entry, now: float) -> ProxySnapshot:
+    session, outbox, outlook = entry.session, entry.outbox, entry.outlook
     link = session.current if session else None
     receive = entry.record.receive
     return ProxySnapshot(
@@ -492,4 +526,9 @@ def _proxy(node: str, entry: Entry) -> ProxySnapshot:
         duplicates_dropped=receive.duplicates if receive else 0,
         queued=outbox.queued,
         retained=outbox.transmit.unacknowledged,
+        fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,
+        since=now - outlook.since,
+        why=outlook.why,
+        failures=outlook.failures,
+        retry_in=None if outlook.due is None else max(0.0, outlook.due - now),
     )
