@@ -231,13 +231,17 @@ def test_who_was_kept_apart_still_is_after_a_restart(healed: str, capsys: Captur
     assert main(ask) == 4
 
 
-def test_a_frozen_node_answers_nobody_until_it_is_healed(healed: str, capsys: Capture) -> None:
+def test_a_frozen_node_answers_nobody_until_it_is_healed(
+    healed: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.control.gathering.PATIENCE", 0.5)
     assert main(["fault", "freeze", "b", "--cluster", healed, "--json"]) == 0
     frozen = data_of(capsys)["frozen"]
     assert main(["ask", "b/echo", "echo.ping", '{"n": 1}', "--from", "a", "--cluster", healed]) == 3
     assert "node b does not say what 'echo' understands" in capsys.readouterr().err
     assert main(["fault", "partition", "a,b", "c", "--cluster", healed, "--json"]) == 6
-    assert data_of(capsys)["silent"] == {"b": "no answer within 5 s"}
+    assert data_of(capsys)["silent"] == {"b": "no answer within 0.5 s"}
+    monkeypatch.undo()
     assert main(["fault", "heal", "--cluster", healed]) == 0
     assert nodes_of(healed, capsys)["b"]["pid"] == frozen["b"]
 
@@ -313,6 +317,20 @@ def test_a_node_that_was_started_again_ends_with_the_one_that_started_the_cluste
         until("held", linked, "ab")
         up.send_signal(signum)
         assert up.wait(PATIENCE) == (143 if signum == signal.SIGTERM else -signum)
+        for pid in pids:
+            ended(pid)
+    assert not (runtime_directory / "held").exists()
+
+
+def test_a_frozen_node_that_was_started_again_does_not_outlive_its_cluster(
+    runtime_directory: Path, capsys: Capture
+) -> None:
+    with running_up("2", "--cluster", "held") as up:
+        restart("b", "held")
+        pids = [node["pid"] for node in nodes_of("held", capsys).values()]
+        assert main(["fault", "freeze", "b", "--cluster", "held"]) == 0
+        up.send_signal(signal.SIGINT)
+        assert up.wait(PATIENCE) == 130
         for pid in pids:
             ended(pid)
     assert not (runtime_directory / "held").exists()

@@ -181,7 +181,7 @@ def test_what_is_held_back_is_bounded_and_the_sender_waits() -> None:
 
         async def write() -> None:
             nonlocal sent
-            while True:
+            while sent < 8 * CAPACITY:
                 await there.wait_writable()
                 sent += there.send_nowait(bytes(1 << 16))
 
