@@ -29,7 +29,7 @@ from actors.net.session.receive import Arrived
 from actors.net.session.runs import Run
 from actors.node import Node, open_node
 from actors.snapshots import ProxySnapshot
-from transports.tcp import TcpTransport
+from transports.tcp.transport import TcpTransport
 
 LONG: Final = 86_400.0
 """Seconds for which a tell is worth delivering: here none expires."""

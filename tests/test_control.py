@@ -44,7 +44,7 @@ from actors.snapshots import (
 )
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
-from transports.memory import MemoryNetwork
+from transports.memory.network import MemoryNetwork
 
 R = TypeVar("R")
 IDS = {name: NodeKey.from_seed(name.encode() * 32).id for name in "abc"}

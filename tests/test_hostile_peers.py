@@ -30,7 +30,7 @@ from transports.addresses import MemoryAddress
 from transports.base import receive_frame, send_all
 from transports.errors import ConnectionLost
 from transports.frames import FrameBuffer
-from transports.memory_connection import MemoryStream
+from transports.memory.connection import MemoryStream
 
 BYTES = {
     "garbage": b"GET / HTTP/1.1\r\nHost: node\r\n\r\n",

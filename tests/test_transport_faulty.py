@@ -12,9 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from transports.addresses import MemoryAddress
 from transports.base import Stream, send_all
 from transports.errors import ConnectFailed, ConnectionLost
-from transports.faulty import PARTED, Faults
-from transports.faulty_stream import CAPACITY, Slowness
-from transports.memory import MemoryNetwork
+from transports.faulty.stream import CAPACITY, Slowness
+from transports.faulty.transport import PARTED, Faults
+from transports.memory.network import MemoryNetwork
 
 B = MemoryAddress("b")
 

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from transports.addresses import WSAddress, WSSAddress
 from transports.base import Transport
-from transports.certificates import Certificate, make_certificate
-from transports.tcp import TcpTransport
-from transports.tls import TlsTransport
-from transports.tls_stream import Alpn
-from transports.websocket import WebSocketTransport
+from transports.tcp.transport import TcpTransport
+from transports.tls.certificates import Certificate, make_certificate
+from transports.tls.stream import Alpn
+from transports.tls.transport import TlsTransport
+from transports.websocket.transport import WebSocketTransport
 
 _EXTRAS: Final = {"quic": ("aioquic", (1, 7))}
 """What is only there if its package is installed, at this version or a later one."""
@@ -44,7 +44,7 @@ def built_in(key: Ed25519PrivateKey, *, insecure: bool = False) -> tuple[Transpo
     plain = (TcpTransport(insecure=insecure), ws(insecure=insecure))
     transports: tuple[Transport, ...] = (*plain, TlsTransport(certificate), wss(certificate))
     if "quic" not in MISSING:
-        from transports.quic import QuicTransport
+        from transports.quic.transport import QuicTransport
 
         transports += (QuicTransport(certificate),)
     return transports

@@ -14,7 +14,7 @@ import trio
 
 from transports.base import Channel
 from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
-from transports.streams import SocketStream
+from transports.tcp.stream import SocketStream
 
 
 class Alpn(NamedTuple):

@@ -16,15 +16,15 @@ from msgspec.structs import replace
 
 from transports.addresses import QUICAddress, TransportAddress, source_of
 from transports.base import Channel, ChannelKind
-from transports.certificates import Certificate, NotOurs, key_in
 from transports.errors import AddressError, AddressInUse, ListenerClosed, ListenFailed, in_words
-from transports.quic_connection import certificate_of_peer, client_configuration, server_configuration
-from transports.quic_dialed import Dialed
-from transports.quic_endpoint import Endpoint, Lines
-from transports.quic_listening import Listening
-from transports.quic_stream import LINGER, QuicStream
-from transports.quic_timers import Timers
-from transports.sockets import SocketAddress, Target, bind_first, host_of, reach, resolve
+from transports.quic.connection import certificate_of_peer, client_configuration, server_configuration
+from transports.quic.dialed import Dialed
+from transports.quic.endpoint import Endpoint, Lines
+from transports.quic.listening import Listening
+from transports.quic.stream import LINGER, QuicStream
+from transports.quic.timers import Timers
+from transports.tcp.sockets import SocketAddress, Target, bind_first, host_of, reach, resolve
+from transports.tls.certificates import Certificate, NotOurs, key_in
 
 BUFFER = 4 << 20
 """Bytes asked of the system for what waits in a socket; it gives what it allows."""

@@ -21,8 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from transports.addresses import is_loopback
-from transports.certificates import Certificate
-from transports.tls_stream import ALPN
+from transports.tls.certificates import Certificate
+from transports.tls.stream import ALPN
 
 STREAM: Final = 0
 """The one stream of a connection: the first that the dialer can open both ways."""

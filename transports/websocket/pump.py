@@ -21,7 +21,7 @@ from wsproto.utilities import RemoteProtocolError
 
 from transports.base import Stream, send_all
 from transports.errors import CLOSED_BY_PEER, ConnectionLost
-from transports.websocket_stream import WebSocketStream
+from transports.websocket.stream import WebSocketStream
 
 SUBPROTOCOL: Final = "trio-actors.1"
 """What both sides agree on in the upgrade."""

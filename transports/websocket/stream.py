@@ -12,7 +12,7 @@ import trio
 
 from transports.base import Channel, Stream
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost
-from transports.streams import LINGER
+from transports.tcp.stream import LINGER
 
 CAPACITY: Final = 64 << 10
 """Bytes that wait to be sent at most; all that waits goes into one message."""

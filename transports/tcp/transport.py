@@ -6,8 +6,8 @@ from socket import socket
 
 from transports.addresses import HostAddress, TCPAddress, TransportAddress, source_of
 from transports.errors import AddressError
-from transports.sockets import SocketAddress, SocketListener, connect, host_of, listen
-from transports.streams import SocketStream
+from transports.tcp.sockets import SocketAddress, SocketListener, connect, host_of, listen
+from transports.tcp.stream import SocketStream
 
 
 class TcpTransport:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection
 from transports.addresses import TransportAddress
 from transports.base import Listener, Stream, Transport
 from transports.errors import ConnectFailed
-from transports.faulty_stream import NONE, FaultyStream, Slowness
+from transports.faulty.stream import NONE, FaultyStream, Slowness
 
 PARTED = "kept apart on purpose, until: actors fault heal"
 

@@ -13,11 +13,11 @@ import trio
 
 from transports.addresses import HostAddress, TLSAddress, TransportAddress, source_of
 from transports.base import Channel, ChannelKind
-from transports.certificates import Certificate, NotOurs, key_in
 from transports.errors import AddressError, ConnectFailed, ConnectionLost
-from transports.sockets import SocketAddress, SocketListener, connect, host_of, listen
-from transports.streams import SocketStream
-from transports.tls_stream import OURS, Alpn, TlsStream
+from transports.tcp.sockets import SocketAddress, SocketListener, connect, host_of, listen
+from transports.tcp.stream import SocketStream
+from transports.tls.certificates import Certificate, NotOurs, key_in
+from transports.tls.stream import OURS, Alpn, TlsStream
 
 
 class TlsTransport:

@@ -21,8 +21,8 @@ from aioquic.quic.packet import (
 from aioquic.quic.packet_builder import QuicPacketBuilder
 from aioquic.quic.retry import QuicRetryTokenHandler
 
-from transports.quic_connection import CID_LENGTH, VERSION
-from transports.sockets import SocketAddress
+from transports.quic.connection import CID_LENGTH, VERSION
+from transports.tcp.sockets import SocketAddress
 
 SMALLEST_FIRST: Final = SMALLEST_MAX_DATAGRAM_SIZE
 """Bytes of a dialer's first datagram at least, so that no answer is longer."""

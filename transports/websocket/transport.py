@@ -12,8 +12,8 @@ import trio
 from transports.addresses import TransportAddress, WSAddress
 from transports.base import Listener, Stream, Transport
 from transports.errors import AddressError, ConnectFailed, ConnectionLost
-from transports.websocket_pump import pump_accepted, pump_dialed
-from transports.websocket_stream import WebSocketStream
+from transports.websocket.pump import pump_accepted, pump_dialed
+from transports.websocket.stream import WebSocketStream
 
 Pump: TypeAlias = tuple[WebSocketStream, Callable[[], Awaitable[None]]]
 

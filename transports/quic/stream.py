@@ -9,7 +9,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from transports.base import Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost, NotSpoken
-from transports.quic_line import UNSENT, Line
+from transports.quic.line import UNSENT, Line
 
 LINGER: Final = 1.0
 """Seconds that `aclose` gives the peer to acknowledge what is on its way."""

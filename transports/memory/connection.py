@@ -10,7 +10,7 @@ import trio
 from transports.addresses import MemoryAddress
 from transports.base import PLAIN, Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, RESET_BY_PEER, ConnectionLost
-from transports.pipes import Pipe
+from transports.memory.pipes import Pipe
 
 
 class MemoryStream:

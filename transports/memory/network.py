@@ -15,8 +15,8 @@ import trio
 
 from transports.addresses import MemoryAddress, TransportAddress
 from transports.errors import AddressError, AddressInUse, ConnectFailed, ListenerClosed
-from transports.memory_connection import Connection, MemoryStream
-from transports.pipes import CAPACITY, Pipe
+from transports.memory.connection import Connection, MemoryStream
+from transports.memory.pipes import CAPACITY, Pipe
 
 BACKLOG = 128
 

@@ -22,11 +22,11 @@ from aioquic.quic.events import (
 )
 
 from transports.errors import CLOSED_HERE, RESET_BY_PEER
-from transports.quic_connection import STREAM, Connection, delivered, sent_for_the_first_time, terminated
-from transports.quic_ends import ABORTED, DONE, STRANGE, at_fault, in_words
-from transports.quic_timers import Timer, Timers
-from transports.sockets import SocketAddress
-from transports.tls_stream import ALPN
+from transports.quic.connection import STREAM, Connection, delivered, sent_for_the_first_time, terminated
+from transports.quic.ends import ABORTED, DONE, STRANGE, at_fault, in_words
+from transports.quic.timers import Timer, Timers
+from transports.tcp.sockets import SocketAddress
+from transports.tls.stream import ALPN
 
 UNSENT: Final = 256 << 10
 """Bytes that wait unsent before a stream counts as full; what is under way, the peer's window bounds."""

@@ -10,9 +10,9 @@ from typing import Final
 import trio
 from trio.lowlevel import ParkingLot, notify_closing, wait_readable
 
-from transports.quic_line import Line
-from transports.quic_timers import Timers
-from transports.sockets import SocketAddress
+from transports.quic.line import Line
+from transports.quic.timers import Timers
+from transports.tcp.sockets import SocketAddress
 
 BATCH: Final = 64
 """Datagrams that are taken in at a time, before anything is answered."""

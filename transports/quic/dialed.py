@@ -10,11 +10,11 @@ import trio
 from aioquic.quic.configuration import QuicConfiguration
 
 from transports.errors import CLOSED_HERE, in_words
-from transports.quic_connection import Connection, towards
-from transports.quic_endpoint import Endpoint, Lines
-from transports.quic_line import Line
-from transports.quic_timers import Timers
-from transports.sockets import SocketAddress
+from transports.quic.connection import Connection, towards
+from transports.quic.endpoint import Endpoint, Lines
+from transports.quic.line import Line
+from transports.quic.timers import Timers
+from transports.tcp.sockets import SocketAddress
 
 REFUSALS: Final = 3
 """So many datagrams in a row that the peer's system had nobody for, and the peer is gone."""

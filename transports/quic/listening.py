@@ -12,13 +12,13 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from transports.addresses import QUICAddress
 from transports.errors import CLOSED_HERE, ListenerClosed
-from transports.quic_connection import CID_LENGTH, VERSION, Connection, towards
-from transports.quic_endpoint import LARGEST, Endpoint, Lines
-from transports.quic_line import HANDSHAKE, Line
-from transports.quic_places import ROOM, Ancillary, asks_for_places, place_of
-from transports.quic_stateless import SMALLEST_FIRST, Retry, header_of, refusal, version_negotiation
-from transports.quic_timers import Timers
-from transports.sockets import SocketAddress
+from transports.quic.connection import CID_LENGTH, VERSION, Connection, towards
+from transports.quic.endpoint import LARGEST, Endpoint, Lines
+from transports.quic.line import HANDSHAKE, Line
+from transports.quic.places import ROOM, Ancillary, asks_for_places, place_of
+from transports.quic.stateless import SMALLEST_FIRST, Retry, header_of, refusal, version_negotiation
+from transports.quic.timers import Timers
+from transports.tcp.sockets import SocketAddress
 
 SHAKING: Final = 32
 """Handshakes at a time from which on a dialer has to show first that it is where it says."""
