@@ -437,7 +437,7 @@ def test_a_server_that_does_not_upgrade_is_a_failed_connect_in_words(
 
 def test_a_server_that_hangs_up_has_closed() -> None:
     async def main() -> None:
-        async with served(lambda peer: peer.stream.send_eof()) as address:
+        async with served(lambda peer: peer.stream.aclose()) as address:
             assert await dial_fails(address) == "closed by the peer"
 
     run(main)
