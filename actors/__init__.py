@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actors.cluster import open_cluster
     from actors.engine import Engine, EngineCfg, EngineEnv, LocalCfg, Policy, on
-    from actors.errors import ActorError, Crashed, DefinitionError, Expired, Lost, Refused, SendError
+    from actors.errors import ActorError, Crashed, DefinitionError, Down, Expired, Lost, Refused, SendError
     from actors.identity import EngineID, NodeID, NodeKey
     from actors.messages import (
         PREFS,
@@ -41,6 +41,7 @@ __all__ = [
     "ChildFailed",
     "Crashed",
     "DefinitionError",
+    "Down",
     "Engine",
     "EngineCfg",
     "EngineEnv",
@@ -69,7 +70,7 @@ __all__ = [
 _HOMES = {
     "actors.cluster": ("open_cluster",),
     "actors.engine": ("Engine", "EngineCfg", "EngineEnv", "LocalCfg", "Policy", "on"),
-    "actors.errors": ("ActorError", "Crashed", "DefinitionError", "Expired", "Lost", "Refused", "SendError"),
+    "actors.errors": ("ActorError", "Crashed", "DefinitionError", "Down", "Expired", "Lost", "Refused", "SendError"),
     "actors.identity": ("EngineID", "NodeID", "NodeKey"),
     "actors.messages": ("PREFS", "ChildFailed", "Local", "Message", "Request", "Started", "Timer", "TransportPrefs"),
     "actors.net.proving.adverts": ("NodeAdvert",),

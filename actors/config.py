@@ -49,6 +49,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The largest frame after the proof. Before it, it is 4 KiB (PROTOCOL H11)."""
     peers: Count = 10_000
     """Receive records that are kept (PROTOCOL S2)."""
+    loans_per_peer: Count = 64
+    """Engines that run here for one other node at the same time (`Node.offer`)."""
+    watches_per_peer: Count = 1024
+    """Engines of this node that one other node watches at the same time."""
     unproven: Count = 256
     """Connections before their proof, and how many of one source (PROTOCOL H9)."""
     unproven_per_source: Count = 16
@@ -137,10 +141,14 @@ def _from_file(file: Path | None) -> Iterator[Setting]:
 
 
 def _parse(file: Path) -> dict[str, Any]:
+    text = _read(file)
     try:
-        return tomllib.loads(_read(file))
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(f"{file} is not TOML: {error}", "mend that line") from None
+    except (ValueError, RecursionError):  # the parser lets out what int() and its own depth raise
+        what = f"{file} is not TOML of ours: a number of thousands of digits, or tables a hundred deep"
+        raise SettingError(what, "take it out") from None
 
 
 def _flat(document: dict[str, Any], file: Path) -> Iterator[tuple[str, Any]]:
@@ -214,12 +222,19 @@ def _value(setting: Setting) -> Any:
     except msgspec.ValidationError as error:
         form = _FORMS.get(setting.key) if "regex" in str(error) else None
         raise SettingError(f"{setting.origin}: {form or _words(error)}", "see: actors run --help") from None
+    except UnicodeEncodeError:  # the environment's bytes, as Python hands them on
+        raise SettingError(f"{setting.origin} is not text in UTF-8", "write it again") from None
 
 
 def _path(setting: Setting, text: object) -> Path:
     if not isinstance(text, str | Path) or not str(text):
         raise ValueError("Expected a path")
-    return setting.folder / Path(text).expanduser()
+    if "\0" in str(text):
+        raise ValueError("Expected a path, which has no zero byte")
+    try:
+        return setting.folder / Path(text).expanduser()
+    except RuntimeError:
+        raise ValueError("Expected a path; there is no such user's home folder") from None
 
 
 def _words(error: msgspec.ValidationError) -> str:

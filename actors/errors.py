@@ -133,6 +133,30 @@ class Crashed(SendError):
         return f"the handler crashed{': ' + self.detail if self.detail else ''}"
 
 
+class Down(ActorError):
+    """A block that watches an engine, or holds one on another node, has ended: the engine is there no more.
+
+    reason:
+
+    - `stopped`: it stopped, was stopped, or its policy let it end
+    - `crashed`: more often than its policy allows
+    - `no_engine`: there is none of this name, or it is another one by now
+    - `connection_lost`: nothing was heard of its node for the time that the watcher waits
+    - `peer_restarted`, `node_stopped`: its node runs anew; it, or the watcher's own node, has stopped
+    - `too_many`: its node keeps as many watches for this one as it allows
+    """
+
+    code = "down"
+
+    def __init__(self, engine: str, reason: str) -> None:
+        super().__init__(engine, reason)
+        self.engine = engine
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.engine} is down ({self.reason})"
+
+
 Failure: TypeAlias = Expired | Lost | Refused | Crashed
 Outcome: TypeAlias = Delivered | Failure
 """How a message ended (PROTOCOL O1). `Sent` joins it with the unreliable class."""

@@ -14,7 +14,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from itertools import count
 from os import PathLike
 from random import Random, SystemRandom
 
@@ -25,33 +26,50 @@ from actors.engine import Engine, Policy
 from actors.errors import ActorError, ConfigError, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
+from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.selection import Choice
+from actors.net.figures import link_snapshot
+from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
+from actors.net.offers import choices_for
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.slots import Slots
 from actors.net.router import Router
+from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
 from actors.net.session.runs import FLAT, Ledger
 from actors.net.transport_connection import Handoff, TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (
+    KEEPER,
     ROUTER,
     AdvertLearned,
     ConnectedNodes,
     Disconnect,
+    Migrate,
     NodeConnectRequest,
     OfferAdvert,
     SetPermanence,
     StopNetwork,
 )
 from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
-from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeStatistics, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LedgerSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    NodeStatistics,
+    ProxySnapshot,
+)
 from actors.state import StateDir
-from transports.addresses import parse_address
+from transports.addresses import TransportAddress, parse_address
 from transports.base import Listener, Stream, Transport
-from transports.builtin import built_in
+from transports.builtin import MISSING, built_in
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
@@ -80,6 +98,41 @@ class Node:
     def spawn(self, engine: Engine, /, name: str, *, policy: Policy = Policy.PERMANENT) -> EngineID:
         """Start an engine; the instance is configuration and initial state. EngineNameError if the name is taken."""
         return self.runtime.spawn(engine, name, policy=policy)
+
+    # -- engines and blocks -----------------------------------------------------------------------------
+
+    def watch(self, engine: EngineID, /, *, within: float = WITHIN) -> AbstractAsyncContextManager[EngineID]:
+        """`async with node.watch(engine):` the block is cancelled, and raises Down(reason), when the engine is down.
+
+        For good: restarts after crashes, and connections that break and come back, do not count. The block begins when
+        the engine is known to be there; Down, if it is not. A block that ends first ends as it does. within: seconds
+        without a sign of life after which the other node is taken for lost; one is asked for four times in them.
+        Refused for a node of which nothing is known, or whose version keeps no watch.
+        """
+        return watching(self._network, engine, within)
+
+    def offer(self, engine: Engine, /, name: str, *, policy: Policy = Policy.PERMANENT) -> None:
+        """Let other nodes start copies of this engine here (`spawn_on`), by this name; as `spawn` would.
+
+        Nothing else is ever started for another node. EngineNameError for a name that is malformed or offered already.
+        """
+        self._network.loans.offer(engine, name, policy)
+
+    def spawn_on(
+        self, node: NodeID, engine: str | type[Engine], /, *, within: float = WITHIN
+    ) -> AbstractAsyncContextManager[EngineID]:
+        """`async with node.spawn_on(peer, "counter") as counter:` an engine of another node, for the block's length.
+
+        The other node offers it by this name; a class stands for its name, `Counter` for `counter`. When the block has
+        ended, so has the engine: at once, or, if the other node cannot be told, when it has heard nothing for `within`
+        seconds and a quarter of them. If the engine ends first, or the node is lost, the block raises Down, as `watch`
+        does.
+
+        Raises Refused (`not_offered`, `too_many`, `unknown_node` …), or Expired or Lost if the node cannot be reached
+        within that time, before the block begins.
+        """
+        name = engine if isinstance(engine, str) else tag_of(engine.__name__)
+        return spawning(self._network, node, name, within)
 
     # -- other nodes ------------------------------------------------------------------------------------
 
@@ -135,6 +188,27 @@ class Node:
         """Close the connection; a permanent link opens another."""
         self.runtime.tell_nowait(EngineID(None, str(node)), Disconnect())
 
+    async def migrate(self, node: NodeID, *schemes: str) -> tuple[str, ...]:
+        """Move the link to one of these transports, the first that answers; nothing is lost or repeated (PROTOCOL C7).
+
+        From now on they are preferred for this node. Returns the addresses that are dialed: none if it has none that
+        may be. Without a link it connects first, as `connect` does.
+        """
+        if not self.is_connected(node):
+            await self.connect(node, permanent=False)
+        return await self.runtime.ask(EngineID(None, str(node)), Migrate(schemes))
+
+    def explain(self, node: NodeID) -> list[AddressSnapshot]:
+        """Each address of a node: when it would be dialed, in order, and why. Empty for one that is not known."""
+        record = self._network.peers.find(node)
+        if record is None:
+            return []
+        entry = self._network.table.find(node)
+        link = entry.session.current if entry and entry.session else None
+        used = link.stream.remote if link else None
+        choices = choices_for(self._network, record, self.runtime.clock.now())
+        return [_address(choice, in_use=str(choice.address) == used) for choice in choices]
+
     def cut(self, node: NodeID) -> bool:
         """Sever the current connection as a fault would, without a word. Whether there was one."""
         entry = self._network.table.find(node)
@@ -170,11 +244,13 @@ class Node:
 
     def proxies(self) -> list[ProxySnapshot]:
         """Each Node Proxy's figures."""
-        return [_proxy(self.name or self.id.short, entry) for entry in self._network.table]
+        now = self.runtime.clock.now()
+        return [_proxy(self.name or self.id.short, entry, now) for entry in self._network.table]
 
     def engines(self) -> list[EngineSnapshot]:
         """Each engine's figures, the network's own included."""
-        found = [(name, cell.statistics()) for name, cell in self.runtime.directory.items()]
+        directory, waits = self.runtime.directory, self.runtime.waits
+        found = [(name, cell.statistics(), waits.waiting(name)) for name, cell in directory.items()]
         return [
             EngineSnapshot(
                 node=self.name or self.id.short,
@@ -186,8 +262,37 @@ class Node:
                 handled=engine.handled,
                 crashes=engine.crashes,
                 restarts=engine.restarts,
+                held_bytes=engine.mailbox.held_bytes,
+                waiting=engine.waiting,
+                reserved=engine.reserved,
+                unhandled=engine.unhandled,
+                late=engine.late,
+                timers=engine.timers,
+                children=engine.children,
+                spawner=engine.spawner,
+                waits_on=others,
             )
-            for name, engine in found
+            for name, engine, others in found
+        ]
+
+    def link(self, node: NodeID) -> LinkSnapshot | None:
+        """One Node Proxy, looked at closely; None if there is none for this node."""
+        entry = self._network.table.find(node)
+        return None if entry is None else link_snapshot(self._network, entry, self.explain(node))
+
+    def dead_letters(self) -> list[DeadLetterSnapshot]:
+        """The last messages that were told and did not arrive, oldest first."""
+        now = self.runtime.clock.now()
+        return [
+            DeadLetterSnapshot(
+                ago=now - letter.at,
+                to=str(letter.to),
+                sender=str(letter.sender),
+                tag=letter.tag,
+                outcome=letter.outcome,
+                head=letter.head,
+            )
+            for letter in self.runtime.dead_letters.recent
         ]
 
     def __repr__(self) -> str:
@@ -239,7 +344,9 @@ async def open_node(
     runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
     runtime.asks = Asks(random.getrandbits(62))
     network = Network(key, incarnation, runtime, random, cfg, conditions)
+    runtime.next_stay = count(incarnation.random >> 1).__next__
     runtime.gateway = network.table.outlet
+    runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
     node = Node(network, name, os.getpid() if pid is None else pid)
     transports = transports or built_in(key.private_key(), insecure=cfg.insecure)
     by_scheme = {transport.scheme: transport for transport in transports}
@@ -263,7 +370,7 @@ async def open_node(
                             yield node
                         await _stop_network(runtime, cfg)
                     finally:
-                        network.table.stopping = True  # whoever sends from here on hears of it
+                        runtime.stopping = network.table.stopping = True  # whoever sends from here on hears of it
                         services.cancel_scope.cancel()
             finally:
                 network.table.close()
@@ -280,6 +387,8 @@ def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
         outbox=min(limits.outbox_bytes, limits.outbox_messages * FLAT),
         max_frame=limits.frame_bytes,
         peers=limits.peers,
+        loans=limits.loans_per_peer,
+        watches=limits.watches_per_peer,
         unproven=limits.unproven,
         unproven_per_source=limits.unproven_per_source,
         insecure=insecure,
@@ -298,7 +407,9 @@ async def _listening(
             transport = transports.get(address.scheme)
             if transport is None:
                 known = ", ".join(f"{scheme}://" for scheme in transports)
-                raise ConfigError(f"no transport for {url} here; there is {known}")
+                error = ConfigError(f"no transport for {url} here; there is {known}")
+                error.hint = MISSING.get(address.scheme, "")
+                raise error
             listeners.append((address.scheme, await transport.listen(address)))
         yield listeners
     finally:
@@ -380,8 +491,23 @@ def _sum(ledgers: Sequence[LedgerSnapshot]) -> LedgerSnapshot:
     return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
 
 
-def _proxy(node: str, entry: Entry) -> ProxySnapshot:
-    session, outbox = entry.session, entry.outbox
+def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapshot:
+    record = choice.record
+    return AddressSnapshot(
+        url=str(choice.address),
+        weight=choice.weight,
+        after=choice.delay,
+        why=choice.why,
+        failures=record.failures,
+        error=record.error,
+        proven=record.proven,
+        rtt_ms=record.rtt * 1000 if record.rtt is not None else None,
+        in_use=in_use,
+    )
+
+
+def _proxy(node: str, entry: Entry, now: float) -> ProxySnapshot:
+    session, outbox, outlook = entry.session, entry.outbox, entry.outlook
     link = session.current if session else None
     receive = entry.record.receive
     return ProxySnapshot(
@@ -400,4 +526,9 @@ def _proxy(node: str, entry: Entry) -> ProxySnapshot:
         duplicates_dropped=receive.duplicates if receive else 0,
         queued=outbox.queued,
         retained=outbox.transmit.unacknowledged,
+        fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,
+        since=now - outlook.since,
+        why=outlook.why,
+        failures=outlook.failures,
+        retry_in=None if outlook.due is None else max(0.0, outlook.due - now),
     )

@@ -1,9 +1,10 @@
 """What a node process does, from its settings to its end. The command `actors run` calls it; nothing else does.
 
     actors run [-c node.toml] [--name a] [--listen URL]… [--app module:setup] [--engines module:Class]…
-               [--control PATH] [--ready-fd N] [--lifeline-fd N]
+               [--control PATH] [--faults JSON] [--ready-fd N] [--lifeline-fd N]
 
-The last two are for a process that starts this one, and in no help. To ready-fd the node writes one line:
+The last four are for a process that starts this one, and in no help. With faults, the node is one of a local
+cluster: its connections can be troubled over the control socket. To ready-fd the node writes one line:
 `NodeIs` once it serves, or `Failed` if it never will. From lifeline-fd it reads nothing: it ends when that ends.
 """
 
@@ -22,14 +23,19 @@ import trio
 
 from actors.app import call_setup, load_engine, load_setup
 from actors.config import NodeConfig
+from actors.control.directories import remove_directory
 from actors.control.failures import NodeConfigError, failed_by, leaf
-from actors.control.messages import Failed, NodeIs
+from actors.control.messages import Failed, NodeIs, Troubles
 from actors.control.server import serve_control
 from actors.control.sockets import runtime_directory, socket_path
+from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
+from actors.identity import NodeKey
 from actors.keyfile import load_key
 from actors.node import Node, open_node
 from actors.snapshots import NodeSnapshot
+from actors.state import StateDir
+from transports.builtin import built_in
 from transports.errors import AddressInUse, TransportError
 
 CLUSTER = "run"
@@ -42,15 +48,17 @@ async def run_node(
     config: NodeConfig,
     *,
     control: Path | None = None,
+    troubles: Troubles | None = None,
     on_ready: Callable[[NodeSnapshot], None] = lambda _: None,
     ready_fd: int | None = None,
     lifeline_fd: int | None = None,
 ) -> int:
     """Run a node until SIGTERM, SIGINT or its control socket stops it; the exit code: 0, or 130 for SIGINT.
 
-    `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. `on_ready` is called
-    once the node serves. Raises ActorError for what is wrong with settings, app or sockets; with ready_fd it is
-    written there instead, and 78 or 1 returned. A second SIGINT ends the process at once.
+    `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. With `troubles` its
+    clients may trouble the node's connections. `on_ready` is called once the node serves. Raises ActorError for what
+    is wrong with settings, app or sockets; with ready_fd it is written there instead, and 78 or 1 returned. A second
+    SIGINT ends the process at once.
     """
     life = Life()
     if lifeline_fd is not None:
@@ -60,8 +68,9 @@ async def run_node(
         _report(ready_fd, NodeIs(node=node))
         on_ready(node)
 
+    troubled = None if troubles is None else Troubled(troubles)
     try:
-        await _run(config, control or socket_path(CLUSTER, config.name), life, ready)
+        await _run(config, control or socket_path(CLUSTER, config.name), troubled, life, ready)
         return life.exit_code
     except Exception as error:  # also in groups, as nurseries raise them
         cause = _translated(leaf(error))
@@ -105,38 +114,48 @@ class Life:
                 self.end()
 
 
-async def _run(config: NodeConfig, control: Path, life: Life, ready: Callable[[NodeSnapshot], None]) -> None:
+async def _run(
+    config: NodeConfig,
+    control: Path,
+    troubled: Troubled | None,
+    life: Life,
+    ready: Callable[[NodeSnapshot], None],
+) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(life.watch_signals)
         setup = load_setup(config.app) if config.app else None
         engines = [load_engine(reference) for reference in config.engines]
-        async with _open(config) as node:
+        async with _open(config, troubled) as node:
             with life.beginning:
                 for name, engine in engines:
                     node.spawn(engine, name)
                 if setup and config.app:
                     await call_setup(config.app, setup, node)
             if not life.over.is_set():
-                await _serve(node, control, life, ready)
+                await _serve(node, control, troubled, life, ready)
         nursery.cancel_scope.cancel()
+    if control.parent.parent == runtime_directory():
+        remove_directory(control.parent)  # the directory of a cluster goes with its last node
 
 
-async def _serve(node: Node, control: Path, life: Life, ready: Callable[[NodeSnapshot], None]) -> None:
+async def _serve(
+    node: Node, control: Path, troubled: Troubled | None, life: Life, ready: Callable[[NodeSnapshot], None]
+) -> None:
     """Last of all the socket: whoever can see it may rely on the engines."""
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve_control, node, control, stop=life.end))
+        await nursery.start(partial(serve_control, node, control, stop=life.end, troubled=troubled))
         ready(node.snapshot())
         await life.over.wait()
         nursery.cancel_scope.cancel()
-    with suppress(OSError):  # the directory of a cluster goes with its last node
-        if control.parent.parent == runtime_directory():
-            control.parent.rmdir()
 
 
-def _open(config: NodeConfig) -> AbstractAsyncContextManager[Node]:
+def _open(config: NodeConfig, troubled: Troubled | None) -> AbstractAsyncContextManager[Node]:
+    key = _key(config)
+    below = built_in(key.private_key(), insecure=config.insecure)
     return open_node(
-        load_key(config.key) if config.key else None,
+        key,
         name=config.name,
+        transports=[troubled.over(transport) for transport in below] if troubled else below,
         listen=config.listen,
         adverts=[line for path in config.adverts for line in _advert_lines(path)],
         peers=config.peers,
@@ -145,6 +164,12 @@ def _open(config: NodeConfig) -> AbstractAsyncContextManager[Node]:
         limits=config.limits,
         pid=os.getpid(),
     )
+
+
+def _key(config: NodeConfig) -> NodeKey:
+    if config.key:
+        return load_key(config.key)
+    return StateDir(config.state_dir).key() if config.state_dir else NodeKey.generate()
 
 
 def _translated(error: BaseException) -> BaseException:

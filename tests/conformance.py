@@ -476,8 +476,10 @@ async def check_a_cancelled_wait_leaves_the_stream_in_order(rig: Rig) -> None:
         await send_all(acceptor, b"y")
         assert await read_exactly(dialer, 1) == b"y"
         assert await read_exactly(acceptor, len(data)) == data
-        await send_all(dialer, more := pattern(len(data), 65536))
-        assert await read_exactly(acceptor, len(more)) == more
+        more = pattern(len(data), 65536)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_all, dialer, more)
+            assert await read_exactly(acceptor, len(more)) == more
 
 
 # -- the end of a stream ----------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from actors.control.messages import (
     Accepted,
     AdvertIs,
     ControlReply,
+    DeadLettersAre,
     Delivered,
     Done,
     EnginesAre,
@@ -66,6 +67,7 @@ class FakeNode:
         self.answers: dict[str, Answer] = {
             "node": lambda _: NodeIs(node=node_snapshot(name)),
             "proxies": lambda _: ProxiesAre(proxies=(proxy_snapshot(name, "b" if name == "a" else "a"),)),
+            "dead_letters": lambda _: DeadLettersAre(letters=()),
             "engines": lambda _: EnginesAre(engines=(engine_snapshot(name),)),
             "ask": lambda request: Replied(value=request["fields"], path=PATH),
             "send": lambda _: Delivered(path=PATH),

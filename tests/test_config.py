@@ -160,6 +160,10 @@ def test_a_misspelt_variable_is_an_error_and_a_foreign_one_is_not() -> None:
         ("[limits]\ndrain_seconds = nan", "limits.drain_seconds: expected float > 0"),
         ("[limits]\nheartbeat_seconds = 20", "dead_seconds must be more than"),
         ("name = \nlisten = []", "is not TOML: .*line 1"),
+        ("limits.peers = " + "1" * 5000, "thousands of digits"),
+        ("name = " + "[" * 2000 + "]" * 2000, "a hundred deep"),
+        ('key = "~nobody-of-that-name/key"', "there is no such user's home folder"),
+        ('key = "a\\u0000b"', "which has no zero byte"),
     ],
 )
 def test_a_value_that_does_not_fit_is_an_error_that_says_where(toml: Toml, text: str, words: str) -> None:
@@ -171,6 +175,8 @@ def test_a_value_that_does_not_fit_is_an_error_that_says_where(toml: Toml, text:
 def test_an_error_names_the_variable_or_flag_it_comes_from() -> None:
     with pytest.raises(SettingError, match=r"^ACTORS_LIMITS_PEERS: expected int"):
         load_config(environ={"ACTORS_LIMITS_PEERS": "many"})
+    with pytest.raises(SettingError, match=r"^ACTORS_INSECURE is not text in UTF-8"):
+        load_config(environ={"ACTORS_INSECURE": "\udcff"})
     with pytest.raises(SettingError, match=r"^--state-dir: expected a path"):
         load_config(flags={"state_dir": 3})
 

@@ -86,6 +86,21 @@ def test_up_ends_when_its_nodes_are_taken_down_from_elsewhere() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("detach", [True, False])
+def test_nodes_are_linked_by_the_transport_that_was_asked_for(capsys: Capture, detach: bool) -> None:
+    # In a process of its own, as the nodes may outlive it.
+    up = [sys.executable, "-m", "actors", "up", "2", "--transport", "tls", "--json"]
+    done = subprocess.run(
+        [*up, *(["--detach"] if detach else ["--for", "0.01"])], capture_output=True, timeout=PATIENCE, check=True
+    )
+    try:
+        data = json.loads(done.stdout)["data"]
+        assert [proxy["transport"] for proxy in data["proxies"]] == ["tls", "tls"]
+    finally:
+        assert main(["down"]) == (0 if detach else 3)
+
+
+@pytest.mark.slow
 def test_a_detached_cluster_answers_until_it_is_taken_down(capsys: Capture, own_runtime_directory: Path) -> None:
     # In a process of its own, as the nodes are to outlive it.
     up = [sys.executable, "-m", "actors", "up", "2", "--detach", "--json"]

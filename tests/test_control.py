@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -13,23 +14,37 @@ from typing import Any, ClassVar, TypeVar
 
 import pytest
 import trio
-from msgspec import Raw, Struct, json
+from msgspec import Raw, Struct, convert, json
+from msgspec.structs import replace
 
 from actors.control import sockets
 from actors.control.client import ControlClient, open_control
 from actors.control.compose import encode
 from actors.control.failures import ControlError, NodeDownError
 from actors.control.foreign import foreign
-from actors.control.messages import MAX_LINE, FieldDescription, MessageDescription
+from actors.control.messages import MAX_LINE, Away, FieldDescription, MessageDescription, Troubles
 from actors.control.server import serve_control
 from actors.control.sockets import NodeSocket, bound_socket, clusters, private_directory, socket_path
+from actors.control.troubled import Troubled
 from actors.engine import Engine, on
 from actors.errors import ActorError, ConfigError, Crashed, Expired, IdentityError, Lost, Refused
 from actors.events import EngineCrashed, EngineStarted, Event
 from actors.identity import EngineID, NodeID, NodeKey
 from actors.messages import Request, TransportPrefs, reply_type
 from actors.runtime.codec import reply_decoder
-from actors.snapshots import EngineSnapshot, LedgerSnapshot, NodeSnapshot, NodeStatistics, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LedgerSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    NodeStatistics,
+    ProxySnapshot,
+)
+from transports.addresses import MemoryAddress
+from transports.errors import ConnectFailed
+from transports.memory import MemoryNetwork
 
 R = TypeVar("R")
 IDS = {name: NodeKey.from_seed(name.encode() * 32).id for name in "abc"}
@@ -120,6 +135,12 @@ class FakeNode:
             for n in names
         ]
 
+    def link(self, node_id: NodeID, /) -> LinkSnapshot | None:
+        return link_snapshot() if str(node_id) == proxy_snapshot(self.name, "b").peer_id else None
+
+    def dead_letters(self) -> list[DeadLetterSnapshot]:
+        return [DeadLetterSnapshot(ago=1.5, to="b/x", sender="a/y", tag="t", outcome="lost", head=b"\x91\xa1t")]
+
     def learn(self, advert: str, /) -> NodeID:
         if advert != "an advert":
             raise IdentityError("not an advert")
@@ -136,6 +157,14 @@ class FakeNode:
 
     def close(self, node_id: NodeID, /) -> None:
         self.done.append(("close", node_id))
+
+    async def migrate(self, node_id: NodeID, /, *schemes: str) -> tuple[str, ...]:
+        self.done.append(("migrate", node_id, *schemes))
+        return tuple(f"{scheme}://127.0.0.1:1" for scheme in schemes if scheme != "quic")
+
+    def explain(self, node_id: NodeID, /) -> list[AddressSnapshot]:
+        known = {"weight": 1.0, "after": 0.0, "why": "weight 1", "failures": 0, "error": "", "proven": 1, "rtt_ms": 0.5}
+        return [convert({"url": "tcp://127.0.0.1:1", "in_use": node_id == IDS["b"], **known}, AddressSnapshot)]
 
     def cut(self, node_id: NodeID, /) -> bool:
         return node_id == IDS["b"]
@@ -170,6 +199,13 @@ def from_afar(msg: Request[Any], value: object) -> Any:
     return reply_decoder(type(msg))(encode(value))
 
 
+def link_snapshot() -> LinkSnapshot:
+    return LinkSnapshot(
+        peer_id="b", path=(), addresses=(), holders=("console",), jitter_ms=None, heard_ago=None, dead_in=None,
+        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, incarnation="",
+    )  # fmt: skip
+
+
 def proxy_snapshot(node: str, peer: str) -> ProxySnapshot:
     return ProxySnapshot(
         node=node,
@@ -197,10 +233,12 @@ def runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @asynccontextmanager
-async def served(node: FakeNode, stop: Callable[[], None] = lambda: None) -> AsyncIterator[ControlClient]:
+async def served(
+    node: FakeNode, stop: Callable[[], None] = lambda: None, troubled: Troubled | None = None
+) -> AsyncIterator[ControlClient]:
     async with trio.open_nursery() as nursery:
         path = socket_path("demo", node.name)
-        await nursery.start(partial(serve_control, node, path, stop=stop))
+        await nursery.start(partial(serve_control, node, path, stop=stop, troubled=troubled))
         async with open_control(path) as control:
             yield control
         nursery.cancel_scope.cancel()
@@ -227,10 +265,27 @@ async def test_a_client_sees_the_nodes_figures() -> None:
     node = FakeNode("a")
     node.peers = ("b",)
     async with served(node) as control:
-        assert await control.node() == node.snapshot()
+        told = await control.node()
+        assert replace(told, memory_bytes=None, loop_lag_ms=None) == node.snapshot()
+        assert told.loop_lag_ms is not None
+        assert told.loop_lag_ms >= 0
+        if sys.platform == "linux":
+            assert told.memory_bytes is not None
+            assert told.memory_bytes > 1 << 20
         assert await control.proxies() == tuple(node.proxies())
         assert await control.engines() == tuple(node.engines())
+        assert await control.link("b") == link_snapshot()
+        assert await control.dead_letters() == tuple(node.dead_letters())
         assert await control.advert() == "an advert"
+
+
+async def test_a_link_that_is_not_there_cannot_be_looked_at() -> None:
+    node = FakeNode("a")
+    node.peers = ("b", "c")
+    async with served(node) as control:
+        with pytest.raises(ControlError, match="no proxy for c") as caught:
+            await control.link("c")
+    assert caught.value.code == "unknown_node"
 
 
 async def test_a_client_acts_on_the_node() -> None:
@@ -267,6 +322,30 @@ async def test_errors_come_back_with_code_and_hint() -> None:
         with pytest.raises(ActorError, match="no node 'z'") as error:
             await control.proxy("z", "close")
         assert error.value.code == "unknown_node"
+
+
+async def test_a_client_troubles_the_connections_of_a_node_that_takes_faults() -> None:
+    troubles = Troubles(away=(Away(peer=str(IDS["b"]), addresses=("memory://b",)),), latency=0.5, rate=1000)
+    troubled = Troubled()
+    async with served(FakeNode("a"), troubled=troubled) as control:
+        assert await control.faults() == Troubles()
+        await control.trouble(troubles)
+        assert await control.faults() == troubles
+        with pytest.raises(ConnectFailed, match="actors fault heal"):
+            await troubled.over(MemoryNetwork().transport("a")).dial(MemoryAddress("b"))
+        async with raw(control) as stream:
+            for wrong in (b'{"latency": -1}', b'{"rate": 0}', b'{"lateness": 1}'):
+                reply = await reply_to(stream, b'{"do": "trouble", "troubles": %s}' % wrong)
+                assert (reply["is"], reply["code"]) == ("failed", "bad_request")
+        assert await control.faults() == troubles
+
+
+async def test_a_node_in_service_takes_no_faults() -> None:
+    async with served(FakeNode("a")) as control:
+        for call in (control.faults(), control.trouble(Troubles(latency=1))):
+            with pytest.raises(ControlError, match="none of a local cluster") as error:
+                await call
+            assert (error.value.code, error.value.hint) == ("no_faults", "actors up --detach")
 
 
 async def test_a_client_stops_the_node() -> None:
@@ -483,6 +562,8 @@ async def test_one_client_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -
         (b"hello", 'write {"do": "node"}'),
         (b'{"do": "node"', 'write {"do": "node"}'),
         (b"\xff\xfe", 'write {"do": "node"}'),
+        (b'{"do": "nodes"', 'write {"do": "node"}'),
+        (b'{"do": "nodes", "\xff": 1}', 'write {"do": "node"}'),
         (b'{"do": "nodes"}', "did you mean node?"),
         (b'{"do": "proxy", "pear": "b", "action": "close"}', "did you mean peer?"),
         (b'{"do": "proxy", "peer": "b", "action": "open"}', "proxy has peer, action"),

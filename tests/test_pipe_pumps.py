@@ -81,7 +81,7 @@ def report(receipt: Receipt = RECEIPT, *, written: int = 100, **told: int) -> Pi
     back = proxy_snapshot("c", "a", duplicates_dropped=3)
     proxies = [proxy_snapshot("a", "b"), there, back]
     return make_report(
-        receipt, proxies, first="a", last="c", written=written, seconds=1.23456, seed=1, pids={}, peak_mib={}
+        receipt, proxies, first="a", last="c", written=written, seconds=1.23456, seed=1, pids={}, peak_mib={}, moves={}
     )
 
 
@@ -157,7 +157,7 @@ def test_stdout_is_the_streams_alone_even_for_an_envelope(
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--transport", "quic"],
+        ["--transport", "udp"],
         ["--nodes", "1"],
         ["--nodes", "1000"],
         ["--cuts=-1"],

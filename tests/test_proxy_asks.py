@@ -8,12 +8,14 @@ import pytest
 import trio
 from proxies import ID, Bench, Fail, Item, Mute, Question, Wait, bench, mute, outcome, virtual
 
+from actors.config import Limits
 from actors.engine import Engine, on
 from actors.errors import Crashed, Expired, Lost, Refused
 from actors.events import Disconnected, EngineCrashed
 from actors.identity import EngineID
 from actors.messages import Request
 from actors.net.network import NetworkCfg
+from actors.net.session.delivery import _Door
 
 
 class Strange(Request[int]):
@@ -236,6 +238,51 @@ async def test_a_cancel_that_was_cut_off_is_sent_again() -> None:
         assert nodes.journal("b").ended == []
         await nodes.reconnect("a", "b")
         await nodes.until(lambda: nodes.journal("b").ended == [(0, "cancelled")], within=0.1)
+
+
+@virtual
+async def test_a_cancel_does_not_wait_behind_asks_for_which_there_is_no_room() -> None:
+    async with bench("a", "b", limits=Limits(mailbox_messages=4)) as nodes:
+        await nodes.link("a", "b")
+        asking = nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Wait(0, 1000.0), expiry=2000))
+        await nodes.until(lambda: nodes.journal("b").began == [0])
+        for n in range(1, 100):
+            nodes.sending(lambda n=n: nodes["a"].ask(nodes.to("b"), Wait(n, 0.0), expiry=2000))  # type: ignore[misc]
+        await trio.sleep(1)
+        assert nodes.ledger("a").in_flight > 0  # most of them have no room over there
+        await asking.cancel()
+        await nodes.until(lambda: nodes.journal("b").ended[:1] == [(0, "cancelled")], within=0.01)
+        await nodes.until(lambda: len(nodes.journal("b").ended) == 100)
+
+
+@virtual
+async def test_a_cancel_lasts_as_long_as_its_ask() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        asking = nodes.sending(lambda: nodes["a"].ask(nodes.to("b"), Wait(0, 3000.0), expiry=5000))
+        await nodes.until(lambda: nodes.journal("b").began == [0])
+        nodes.wires.refused |= {"a", "b"}
+        nodes.wires.cut("a", "b")
+        await asking.cancel()
+        await trio.sleep(600)
+        nodes.wires.refused.clear()
+        await nodes.until(lambda: nodes.journal("b").ended == [(0, "cancelled")], within=60)
+
+
+@virtual
+async def test_nothing_is_kept_of_asks_that_were_withdrawn() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes.link("a", "b")
+        for n in range(100):
+            with trio.move_on_after(0.1):
+                await nodes["a"].ask(nodes.to("b"), Wait(n, 10.0))
+        await nodes.until(lambda: len(nodes.journal("b").ended) == 100)
+        session = nodes["b"]._network.table.find(ID["a"]).session  # type: ignore[union-attr]
+        assert session is not None
+        door = session._find("sink")
+        assert isinstance(door, _Door)
+        assert door._origin is not None
+        assert door._origin._deadlines == {}
 
 
 @virtual

@@ -96,6 +96,10 @@ REACH = {
     "slow-reader": ("SlowReader", "expired", "room asked for"),
     # asks (PROTOCOL Q)
     "asked-through-breaks": ("OneWay", "HangUp", "refused late", "bye: another session"),
+    "watched": ("Cut", "Crash", "Deaf", "Partition", "lost peer_restarted perhaps sent"),
+    "hired-engines": ("Cut", "Crash", "Deaf", "Partition", "lost peer_restarted perhaps sent"),
+    "hired-over-a-steady-link": ("Cut", "written again", "refused late"),
+    "given-up": ("refused late", "Cut", "expired", "written again"),
     # 5
     "meet-at-once": ("proven while another is", "bye: superseded", "written again"),
     # 6

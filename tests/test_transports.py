@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from transports.addresses import MemoryAddress, TCPAddress, TLSAddress, WSAddress, WSSAddress
+from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress, WSAddress, WSSAddress
+from transports.base import Transport
 from transports.builtin import ws, wss
 from transports.certificates import make_certificate
+from transports.faulty import Faults
+from transports.faulty_stream import Slowness
 from transports.memory import MemoryNetwork
+from transports.quic import QuicTransport
 from transports.tcp import TcpTransport
 from transports.tls import TlsTransport
 
@@ -81,6 +86,59 @@ async def tls6() -> AsyncIterator[Rig]:
     yield tls_rig("::1")
 
 
+def troubled(rig: Rig, slowness: Slowness) -> Rig:
+    def over(transport: Transport) -> Transport:
+        faults = Faults()
+        faults.set(slowness=slowness)
+        return faults.over(transport)
+
+    dialer = over(rig.dialer)
+    acceptor = dialer if rig.acceptor is rig.dialer else over(rig.acceptor)
+    return replace(rig, dialer=dialer, acceptor=acceptor)
+
+
+@asynccontextmanager
+async def faulty_memory() -> AsyncIterator[Rig]:
+    async with memory() as rig:
+        yield troubled(rig, Slowness())
+
+
+@asynccontextmanager
+async def faulty_tls() -> AsyncIterator[Rig]:
+    yield troubled(tls_rig("127.0.0.1"), Slowness())
+
+
+@asynccontextmanager
+async def slowed_memory() -> AsyncIterator[Rig]:
+    async with memory() as rig:
+        yield troubled(rig, Slowness(latency=0.05, rate=1e6))
+
+
+@asynccontextmanager
+async def slowed_tcp() -> AsyncIterator[Rig]:
+    yield troubled(tcp_rig("127.0.0.1"), Slowness(latency=0.01, rate=1e8))
+
+
+@asynccontextmanager
+async def quic4() -> AsyncIterator[Rig]:
+    yield quic_rig("127.0.0.1")
+
+
+def quic_rig(host: str) -> Rig:
+    return Rig(
+        QuicTransport(make_certificate(Ed25519PrivateKey.generate())),
+        QuicTransport(make_certificate(Ed25519PrivateKey.generate())),
+        address=QUICAddress(host, 0),
+        nowhere=QUICAddress(host, 9),
+        foreign=TCPAddress(host, 0),
+    )
+
+
+@asynccontextmanager
+async def quic6() -> AsyncIterator[Rig]:
+    yield quic_rig("::1")
+
+
 @asynccontextmanager
 async def ws4() -> AsyncIterator[Rig]:
     yield ws_rig("127.0.0.1")
@@ -119,6 +177,12 @@ SUBJECTS = (
     Subject("tcp6", tcp6),
     Subject("tls4", tls4),
     Subject("tls6", tls6),
+    Subject("faulty_memory", faulty_memory, virtual=True),
+    Subject("faulty_tls", faulty_tls),
+    Subject("slowed_memory", slowed_memory, virtual=True),
+    Subject("slowed_tcp", slowed_tcp),
+    Subject("quic4", quic4),
+    Subject("quic6", quic6),
     Subject("ws4", ws4),
     Subject("ws6", ws6),
     Subject("wss4", wss4),

@@ -18,6 +18,8 @@ from actors.errors import IdentityError
 from actors.identity import Incarnation, NodeID
 from actors.messages import Request
 from actors.net import wire
+from actors.net.keeper import Keeper
+from actors.net.keeping import Find, Found, Gone, Held, Hold, Lend, Lent, NotLent, Release
 from actors.net.messages import (
     Ack,
     Advert,
@@ -48,6 +50,8 @@ from actors.net.messages import (
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.handshake import HandshakeFailed
 from actors.net.proving.transcript import DOMAIN
+from actors.runtime import Codec
+from actors.runtime import encode as encode_item
 
 PAGE = Path(__file__).parent.parent / "PROTOCOL.md"
 CERTIFICATE = b"the server's certificate in DER"
@@ -126,6 +130,19 @@ FRAMES: dict[str, Frame] = {
 }
 
 
+KEEPER = {
+    "keeper-find": Find("counter"),
+    "keeper-found": Found(7),
+    "keeper-hold": Hold("counter", 7, 7.5, 37.5),
+    "keeper-held": Held(),
+    "keeper-gone": Gone("stopped"),
+    "keeper-lend": Lend("worker", 0xBEEF, 37.5),
+    "keeper-lent": Lent("worker.0b0b.1", 8),
+    "keeper-not-lent": NotLent("not_offered"),
+    "keeper-release": Release(0xBEEF),
+}
+
+
 @cache
 def made() -> dict[str, bytes]:
     """Every vector by its name."""
@@ -140,6 +157,7 @@ def made() -> dict[str, bytes]:
         "plain-refused": refusal(),
         **{name: wire.encode(record) for name, record in FRAMES.items()},
         "messages": messages(),
+        **{name: encode_item(item) for name, item in KEEPER.items()},
         "advert": ADVERT.data,
     }
 
@@ -185,6 +203,11 @@ def test_the_texts_on_the_page_are_those_of_the_code() -> None:
 def test_what_the_page_calls_no_nodeid_is_none(line: str) -> None:
     with pytest.raises(IdentityError):
         NodeID(bytes.fromhex(line))
+
+
+@pytest.mark.parametrize("name", [name for name, item in KEEPER.items() if isinstance(item, Request)])
+def test_the_keeper_reads_the_asks_of_the_page(name: str) -> None:
+    assert Codec.of(Keeper).tells(b"\x91" + said(name), 1) == [KEEPER[name]]
 
 
 @pytest.mark.parametrize("name", FRAMES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,7 +16,23 @@ from transports.tls import TlsTransport
 from transports.tls_stream import Alpn
 from transports.websocket import WebSocketTransport
 
-SCHEMES: Final = ("tcp", "tls", "ws", "wss")
+_EXTRAS: Final = {"quic": ("aioquic", (1, 7))}
+"""What is only there if its package is installed, at this version or a later one."""
+
+
+def _installed(name: str, least: tuple[int, int]) -> bool:
+    try:
+        major, minor = version(name).split(".")[:2]
+        return find_spec(name) is not None and (int(major), int(minor)) >= least
+    except (PackageNotFoundError, ValueError):
+        return False
+
+
+MISSING: Final = {
+    scheme: f"pip install trio-actors[{scheme}]" for scheme, package in _EXTRAS.items() if not _installed(*package)
+}
+"""How to get those that are not here."""
+SCHEMES: Final = tuple(scheme for scheme in ("tcp", "tls", "ws", "wss", "quic") if scheme not in MISSING)
 """Those between processes; `memory` is within one."""
 LOOPBACK: Final = {scheme: f"{scheme}://127.0.0.1:0" for scheme in SCHEMES}
 """Where a node on this machine listens, at any free port."""
@@ -23,7 +41,13 @@ LOOPBACK: Final = {scheme: f"{scheme}://127.0.0.1:0" for scheme in SCHEMES}
 def built_in(key: Ed25519PrivateKey, *, insecure: bool = False) -> tuple[Transport, ...]:
     """All of them, for the node that has this key. insecure: plain ones also beyond loopback."""
     certificate = make_certificate(key)
-    return (TcpTransport(insecure=insecure), TlsTransport(certificate), ws(insecure=insecure), wss(certificate))
+    plain = (TcpTransport(insecure=insecure), ws(insecure=insecure))
+    transports: tuple[Transport, ...] = (*plain, TlsTransport(certificate), wss(certificate))
+    if "quic" not in MISSING:
+        from transports.quic import QuicTransport
+
+        transports += (QuicTransport(certificate),)
+    return transports
 
 
 def ws(*, insecure: bool = False) -> WebSocketTransport:

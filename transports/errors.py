@@ -38,6 +38,10 @@ class ConnectionLost(TransportError):
         self.why = why
 
 
+class NotSpoken(ConnectionLost):
+    """What came is not what this transport speaks: somebody took the wrong door, or means harm."""
+
+
 class ListenFailed(TransportError):
     """Nothing can listen at this address. `why` is a short reason without the address."""
 

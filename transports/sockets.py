@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import chain, zip_longest
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import trio
 from msgspec.structs import replace
@@ -16,6 +16,7 @@ from transports.base import Stream
 from transports.errors import AddressError, AddressInUse, ConnectFailed, ListenerClosed, ListenFailed, in_words
 
 SocketAddress: TypeAlias = tuple[str, int] | tuple[str, int, int, int]
+T = TypeVar("T")
 Wrap: TypeAlias = Callable[[socket.socket, SocketAddress], Stream]
 """Makes the stream of an accepted socket; the second argument is the peer's address."""
 
@@ -75,13 +76,28 @@ class Connected(NamedTuple):
 
 async def connect(address: HostAddress, *, loopback_only: bool, give_up_after: float) -> Connected:
     """Dial. Raises ConnectFailed; AddressError as `resolve` does."""
+    return await reach(address, _connect, _close, loopback_only=loopback_only, give_up_after=give_up_after)
+
+
+async def reach(
+    address: HostAddress,
+    attempt: Callable[[Target], Awaitable[T]],
+    discard: Callable[[T], object],
+    *,
+    loopback_only: bool,
+    give_up_after: float,
+) -> T:
+    """The first of the numbers behind an address where an attempt succeeds. Raises as `connect` does.
+
+    An attempt raises OSError; what a slower one gives is discarded.
+    """
     failures: list[OSError] = []
     with trio.move_on_after(give_up_after) as scope:
         try:
             targets = await resolve(address, loopback_only=loopback_only)
         except OSError as error:
             raise ConnectFailed(str(address), in_words(error)) from error
-        won = await _race(targets, failures)
+        won = await _race(targets, attempt, discard, failures)
         if won is not None:
             return won
     if scope.cancelled_caught:
@@ -90,13 +106,18 @@ async def connect(address: HostAddress, *, loopback_only: bool, give_up_after: f
     raise ConnectFailed(str(address), "; ".join(words)) from failures[0]
 
 
-async def _race(targets: Sequence[Target], failures: list[OSError]) -> Connected | None:
+async def _race(
+    targets: Sequence[Target],
+    attempt: Callable[[Target], Awaitable[T]],
+    discard: Callable[[T], object],
+    failures: list[OSError],
+) -> T | None:
     """The first that answers. The next is tried when one fails, or has not answered after a while."""
-    won: list[Connected] = []
+    won: list[T] = []
 
-    async def attempt(target: Target, failed: trio.Event) -> None:
+    async def tried(target: Target, failed: trio.Event) -> None:
         try:
-            won.append(await _connect(target))
+            won.append(await attempt(target))
         except OSError as error:
             failures.append(error)
             failed.set()
@@ -107,19 +128,20 @@ async def _race(targets: Sequence[Target], failures: list[OSError]) -> Connected
         async with trio.open_nursery() as nursery:
             for target in targets:
                 failed = trio.Event()
-                nursery.start_soon(attempt, target, failed)
+                nursery.start_soon(tried, target, failed)
                 with trio.move_on_after(STAGGER):
                     await failed.wait()
     except BaseException:
-        _close(won)
+        for unwanted in won:
+            discard(unwanted)
         raise
-    _close(won[1:])
+    for unwanted in won[1:]:
+        discard(unwanted)
     return won[0] if won else None
 
 
-def _close(unwanted: Sequence[Connected]) -> None:
-    for connected in unwanted:
-        connected.socket.close()
+def _close(connected: Connected) -> None:
+    connected.socket.close()
 
 
 async def _connect(target: Target) -> Connected:
@@ -151,23 +173,23 @@ def _prepare(sock: socket.socket) -> None:
 async def listen(address: HostAddress, wrap: Wrap, *, loopback_only: bool) -> SocketListener:
     """Listen at one number of the address. Raises AddressInUse, ListenFailed; AddressError as `resolve` does."""
     try:
-        sock = _bind_first(await resolve(address, loopback_only=loopback_only))
+        sock = bind_first(await resolve(address, loopback_only=loopback_only), _bind)
     except OSError as error:
         kind = AddressInUse if error.errno == errno.EADDRINUSE else ListenFailed
         raise kind(str(address), in_words(error)) from error
     return SocketListener(sock, address, wrap)
 
 
-def _bind_first(targets: Sequence[Target]) -> socket.socket:
-    """The first number, but for those of a family that this machine does not speak."""
+def bind_first(targets: Sequence[Target], bind: Callable[[Target], socket.socket]) -> socket.socket:
+    """Bound to the first number, but for those of a family that this machine does not speak."""
     *others, last = targets
     for target in others:
         try:
-            return _bind(target)
+            return bind(target)
         except OSError as error:
             if error.errno not in _NOT_SPOKEN:
                 raise
-    return _bind(last)
+    return bind(last)
 
 
 def _bind(target: Target) -> socket.socket:

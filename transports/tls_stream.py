@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import trio
 
 from transports.base import Channel
-from transports.errors import CLOSED_BY_PEER, ConnectionLost
+from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
 from transports.streams import SocketStream
 
 
@@ -25,7 +25,8 @@ class Alpn(NamedTuple):
     """Whether a peer that names no protocol at all is turned away."""
 
 
-OURS: Final = Alpn("trio-actors/1")
+ALPN: Final = "trio-actors/1"
+OURS: Final = Alpn(ALPN)
 _CHUNK: Final = 64 << 10
 """Bytes that are encrypted at a time; as many wait for the socket at most."""
 
@@ -204,7 +205,7 @@ class TlsStream:
             return
         agreed = self._tls.selected_alpn_protocol()
         if agreed != self._alpn.name and (agreed is not None or self._alpn.required):
-            raise ConnectionLost(f"TLS: the peer does not speak {self._alpn.name}")
+            raise NotSpoken(f"TLS: the peer does not speak {self._alpn.name}")
         self._settled = True
 
     def _lost(self, error: ssl.SSLError) -> ConnectionLost:
@@ -212,7 +213,7 @@ class TlsStream:
             self._flush()  # the alert that tells the peer why
         if isinstance(error, ssl.SSLEOFError):
             return ConnectionLost(CLOSED_BY_PEER)
-        return ConnectionLost(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
+        return NotSpoken(f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}")
 
     # -- the end ----------------------------------------------------------------------------------------
 

@@ -19,9 +19,10 @@ from msgspec import Struct
 
 from actors.cluster.together import together
 from actors.config import ENVIRONMENT
+from actors.control.directories import start_path, state_path
 from actors.control.failures import NodeConfigError, startup_error
 from actors.control.lines import LineReader
-from actors.control.messages import Failed, NodeIs
+from actors.control.messages import Failed, NodeIs, Troubles
 from actors.snapshots import NodeSnapshot
 
 READY = 30.0
@@ -40,16 +41,41 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
     name: str
     control: Path
     listen: tuple[str, ...]
+    insecure: bool = False
+    """Plain transports also beside secure ones."""
     app: str | None = None
     engines: tuple[str, ...] = ()
+    folder: str = "."
+    """The working directory, which the app is imported from."""
+    links: tuple[str, ...] = ()
+    """Whom its cluster links it to for ever, by their names."""
+    troubles: Troubles = Troubles()
+    """What troubles its connections from the start."""
 
-    def command(self, report: int, *, lifeline: bool) -> list[str]:
-        """The arguments, with the file descriptor for the report."""
+    def command(self, report: int, lifeline: int | None) -> list[str]:
+        """The arguments, with the file descriptors for the report and, if there is one, of the lifeline."""
         command = [sys.executable, "-m", "actors", "run", "--name", self.name, "--control", str(self.control)]
+        command += ["--state-dir", str(state_path(self.control))]
         command += [part for url in self.listen for part in ("--listen", url)]
         command += [part for reference in self.engines for part in ("--engines", reference)]
         command += ["--app", self.app] if self.app else []
-        return [*command, "--ready-fd", str(report), *(["--lifeline-fd", str(report)] if lifeline else [])]
+        command += ["--insecure"] if self.insecure else []
+        command += ["--faults", msgspec.json.encode(self.troubles).decode()]
+        return [*command, "--ready-fd", str(report), *(["--lifeline-fd", str(lifeline)] if lifeline else [])]
+
+    def write_down(self) -> None:
+        """Leave word, beside its control socket, how to start it again."""
+        start_path(self.control).write_bytes(msgspec.json.encode(self, enc_hook=str))
+
+    @classmethod
+    def read(cls, control: Path) -> NodeProcess | None:
+        """How the node with this control socket was started; None if it was not started as a process of a cluster."""
+        try:
+            return msgspec.json.decode(
+                start_path(control).read_bytes(), type=cls, dec_hook=lambda kind, text: kind(text)
+            )
+        except (OSError, msgspec.DecodeError):
+            return None
 
 
 class Child:
@@ -138,7 +164,23 @@ async def stop_all(children: Iterable[Child], grace: float = GRACE) -> None:
         await together(partial(child.stop, grace) for child in children)
 
 
-async def _start(start: NodeProcess, log: Path | None) -> Child:
+async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) -> NodeSnapshot:
+    """Start one node that outlives this process; returns when it is ready. NodeConfigError if it never will be.
+
+    `lifeline` is a file descriptor that the node is to end with.
+    """
+    child = await _start(start, log, lifeline)
+    try:
+        ready = await child.ready()
+    except BaseException:
+        await child.stop()
+        raise
+    child.release()
+    return ready
+
+
+async def _start(start: NodeProcess, log: Path | None, lifeline: int | None = None) -> Child:
+    start.write_down()
     ours, theirs = socket.socketpair()
     with ExitStack() as ends:
         ends.enter_context(theirs)
@@ -146,13 +188,16 @@ async def _start(start: NodeProcess, log: Path | None) -> Child:
         failed.enter_context(ours)
         # What nodes print are words; this process's stdout is for data.
         words = ends.enter_context(_appending(log)) if log else _STDERR
+        if log is None:
+            lifeline = theirs.fileno()
         process = await trio.lowlevel.open_process(
-            start.command(theirs.fileno(), lifeline=log is None),
+            start.command(theirs.fileno(), lifeline),
             stdin=DEVNULL,
             stdout=words,
             stderr=words,
+            cwd=start.folder,
             env=_environment(),
-            pass_fds=(theirs.fileno(),),
+            pass_fds=tuple({theirs.fileno(), lifeline or theirs.fileno()}),
             # Signals of the terminal reach this process alone, which ends its nodes in its own time.
             start_new_session=True,
         )

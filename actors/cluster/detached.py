@@ -1,26 +1,15 @@
-"""Clusters that outlive the process that started them: found again by their directory, ended over their sockets."""
+"""Clusters that outlive the process that started them, and are found again by their directory."""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterable
-from contextlib import AsyncExitStack, suppress
-from functools import partial
+from contextlib import AsyncExitStack
 from pathlib import Path
 
-import trio
-
-from actors.cluster.children import GRACE, Child, start_all, stop_all
-from actors.cluster.endings import wait_ended
-from actors.cluster.processes import Plan, claimed_directory, introduce, link, remove_directory
-from actors.cluster.together import together
+from actors.cluster.children import Child, start_all, stop_all
+from actors.cluster.processes import Plan, claimed_directory, introduce, link
 from actors.control.client import open_control
-from actors.control.sockets import NodeSocket, live_sockets, serving_process
-from actors.errors import ActorError
-
-_ANSWER = 2.0
-"""Seconds for a node to hear that it should stop."""
+from actors.control.sockets import NodeSocket, live_sockets
 
 
 async def start_cluster(plan: Plan, cluster: str) -> tuple[NodeSocket, ...]:
@@ -41,42 +30,9 @@ async def start_cluster(plan: Plan, cluster: str) -> tuple[NodeSocket, ...]:
         return live_sockets(directory)
 
 
-async def stop_nodes(nodes: Iterable[NodeSocket], *, grace: float = GRACE) -> tuple[str, ...]:
-    """End these nodes, and remove the directories that are empty then; the names of those that had to be killed.
-
-    A node is asked over its socket. One that still runs after `grace` seconds, or does not answer, is killed.
-    """
-    nodes = tuple(nodes)
-    killed: list[str] = []
-    await together(partial(_stop, node, grace, killed) for node in nodes)
-    for directory in {node.path.parent for node in nodes}:
-        remove_directory(directory)
-    return tuple(sorted(killed))
-
-
 async def _make_friends(plan: Plan, paths: Iterable[Path]) -> None:
     async with AsyncExitStack() as stack:
         nodes = [await stack.enter_async_context(open_control(path)) for path in paths]
         await introduce(nodes)
         if plan.permanent:
             await link(nodes, plan.topology)
-
-
-async def _stop(node: NodeSocket, grace: float, killed: list[str]) -> None:
-    pid = serving_process(node.path)
-    if pid is None:
-        return
-    with trio.move_on_after(grace):
-        await _ask_to_stop(node)
-        await wait_ended(pid)
-        return
-    killed.append(node.name)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-    await wait_ended(pid)
-
-
-async def _ask_to_stop(node: NodeSocket) -> None:
-    with suppress(ActorError), trio.move_on_after(_ANSWER):
-        async with open_control(node.path) as control:
-            await control.stop()

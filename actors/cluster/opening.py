@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Literal, TypeAlias, overload
@@ -10,14 +10,15 @@ from typing import Literal, TypeAlias, overload
 from actors.app import call_setup, load_engine, load_setup
 from actors.cluster.children import GRACE
 from actors.cluster.links import Topology, links, node_names
-from actors.cluster.processes import LISTEN, Plan, open_processes
+from actors.cluster.processes import LISTEN, Plan, no_such_transport, open_processes
 from actors.cluster.remote import RemoteNode
 from actors.cluster.together import together
-from actors.errors import ConfigError
+from actors.control.troubled import Troubled
 from actors.node import Node, open_node
+from transports.base import Transport
 from transports.memory import MemoryNetwork
 
-Linked: TypeAlias = Literal["tcp", "tls", "ws", "wss", "mixed"]
+Linked: TypeAlias = Literal["tcp", "tls", "ws", "wss", "quic", "mixed"]
 """What links the nodes of a cluster between processes; mixed: all transports."""
 
 
@@ -85,16 +86,22 @@ def open_cluster(
             grace=grace,
         )
         return open_processes(plan, cluster)
-    return _open_here(node_names(n, names), app, engines, transport or "memory", topology if permanent else None)
+    return open_here(node_names(n, names), app, engines, transport or "memory", topology if permanent else None)
 
 
 @asynccontextmanager
-async def _open_here(
-    names: Sequence[str], app: str | None, engines: Sequence[str], transport: str, topology: Topology | None
+async def open_here(
+    names: Sequence[str],
+    app: str | None,
+    engines: Sequence[str],
+    transport: str,
+    topology: Topology | None,
+    troubled: Mapping[str, Troubled] | None = None,
 ) -> AsyncIterator[tuple[Node, ...]]:
+    """As `open_cluster`, in this process; linked in memory, the connections of nodes by these names can be troubled."""
     network = MemoryNetwork()
     async with AsyncExitStack() as stack:
-        nodes = [await stack.enter_async_context(_open(name, transport, network)) for name in names]
+        nodes = [await stack.enter_async_context(_open(name, transport, network, troubled or {})) for name in names]
         for node in nodes:
             for other in nodes:
                 if other is not node:
@@ -106,13 +113,17 @@ async def _open_here(
         yield tuple(nodes)
 
 
-def _open(name: str, transport: str, network: MemoryNetwork) -> AbstractAsyncContextManager[Node]:
+def _open(
+    name: str, transport: str, network: MemoryNetwork, troubled: Mapping[str, Troubled]
+) -> AbstractAsyncContextManager[Node]:
     if transport == "memory":
-        return open_node(name=name, listen=(f"memory://{name}",), transports=(network.transport(name),))
+        memory: Transport = network.transport(name)
+        if name in troubled:
+            memory = troubled[name].over(memory)
+        return open_node(name=name, listen=(f"memory://{name}",), transports=(memory,))
     if transport in LISTEN:
         return open_node(name=name, listen=LISTEN[transport])
-    known = ", ".join(("memory", *LISTEN))
-    raise ConfigError(f"nodes of one process cannot be linked by {transport!r}; there is {known}")
+    raise no_such_transport("nodes of one process", transport, ("memory", *LISTEN))
 
 
 async def _furnish(node: Node, app: str | None, engines: Sequence[str]) -> None:

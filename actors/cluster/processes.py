@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -13,20 +13,31 @@ import trio
 from msgspec import Struct
 
 from actors.cluster.children import GRACE, Child, NodeProcess, open_children
+from actors.cluster.lifeline import open_lifeline
 from actors.cluster.links import Topology, links
 from actors.cluster.remote import RemoteNode
+from actors.cluster.stopping import stop_nodes
 from actors.cluster.together import together
 from actors.control.client import ControlClient, open_control
+from actors.control.directories import clear_directory, remove_directory
 from actors.control.failures import ControlError
-from actors.control.sockets import checked_name, cluster_directory, live_sockets
+from actors.control.sockets import checked_name, cluster_directory, live_sockets, serving_process
 from actors.errors import ConfigError
 from actors.identity import NodeID
-from transports.builtin import LOOPBACK
+from transports.builtin import LOOPBACK, MISSING
 
-LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {"mixed": tuple(LOOPBACK.values())}
+MIXED = "mixed"
+LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {MIXED: tuple(LOOPBACK.values())}
 """What the nodes listen on, by what links them: one transport, or all of them."""
 CONNECTED = 20.0
 """Seconds that the links of a cluster take at most."""
+
+
+def no_such_transport(nodes: str, transport: str, known: Iterable[str]) -> ConfigError:
+    """What to raise; the hint says what to install, if that would help."""
+    error = ConfigError(f"{nodes} cannot be linked by {transport!r}; there is {', '.join(known)}")
+    error.hint = MISSING.get(transport, "")
+    return error
 
 
 class Plan(Struct, frozen=True, kw_only=True):
@@ -43,30 +54,42 @@ class Plan(Struct, frozen=True, kw_only=True):
     def processes(self, directory: Path) -> list[NodeProcess]:
         """How to start each node."""
         if self.transport not in LISTEN:
-            known = ", ".join(LISTEN)
-            raise ConfigError(f"node processes cannot be linked by {self.transport!r}; there is {known}")
+            raise no_such_transport("node processes", self.transport, LISTEN)
         return [
             NodeProcess(
                 name=name,
                 control=directory / f"{checked_name(name)}.sock",
                 listen=LISTEN[self.transport],
+                insecure=self.transport == MIXED,
                 app=self.app,
                 engines=self.engines,
+                folder=os.getcwd(),
+                links=self.linked_to(position),
             )
-            for name in self.names
+            for position, name in enumerate(self.names)
         ]
+
+    def linked_to(self, position: int) -> tuple[str, ...]:
+        """Whom this node is to keep a permanent link to."""
+        pairs = links(len(self.names), self.topology) if self.permanent else ()
+        return tuple(self.names[sum(pair) - position] for pair in pairs if position in pair)
 
 
 @asynccontextmanager
 async def open_processes(plan: Plan, cluster: str | None) -> AsyncIterator[tuple[RemoteNode, ...]]:
     """The nodes, all ready and introduced to each other."""
-    with claimed_directory(cluster) as directory:
-        async with open_children(plan.processes(directory), grace=plan.grace) as children, AsyncExitStack() as stack:
-            nodes = [await _remote(stack, child, directory) for child in children]
-            await introduce([node.control for node in nodes])
-            if plan.permanent:
-                await link([node.control for node in nodes], plan.topology)
-            yield tuple(nodes)
+    with claimed_directory(cluster) as directory, open_lifeline(directory):
+        async with open_children(plan.processes(directory), grace=plan.grace) as children:
+            try:
+                async with AsyncExitStack() as stack:
+                    nodes = [await _remote(stack, child, directory) for child in children]
+                    await introduce([node.control for node in nodes])
+                    if plan.permanent:
+                        await link([node.control for node in nodes], plan.topology)
+                    yield tuple(nodes)
+            finally:
+                with trio.CancelScope(shield=True):
+                    await _stop_restarted(directory, children, plan.grace)
 
 
 async def introduce(nodes: Sequence[ControlClient]) -> None:
@@ -111,19 +134,18 @@ def claimed_directory(cluster: str | None) -> Iterator[Path]:
         error = ConfigError(f"the cluster {directory.name!r} runs already: {names}")
         error.hint = f"actors down --cluster {directory.name}, or choose another name"
         raise error
+    clear_directory(directory)
     try:
         yield directory
     finally:
         remove_directory(directory)
 
 
-def remove_directory(directory: Path) -> None:
-    """Remove the directory of a cluster, unless somebody runs there."""
-    if not live_sockets(directory):
-        for log in directory.glob("*.log"):
-            log.unlink(missing_ok=True)
-        with suppress(OSError):
-            directory.rmdir()
+async def _stop_restarted(directory: Path, children: Sequence[Child], grace: float) -> None:
+    """End those that were killed and started again by somebody else."""
+    ours = {os.getpid(), *(child.pid for child in children)}
+    others = [node for node in live_sockets(directory) if serving_process(node.path) not in ours]
+    await stop_nodes(others, grace=grace)
 
 
 async def _remote(stack: AsyncExitStack, child: Child, directory: Path) -> RemoteNode:

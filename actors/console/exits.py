@@ -74,6 +74,7 @@ _BY_CODE: dict[str, Exit] = {
     "no_cluster": Exit.UNREACHABLE,
     "refused": Exit.REFUSED,
     "busy": Exit.REFUSED,
+    "no_faults": Exit.REFUSED,
     "bug": Exit.BUG,
 }
 """What a node answered, and other errors, by their code. All others are FAILED."""

@@ -2,26 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import cast
 
 import trio
 from msgspec import Struct
 
-from actors.cluster import RemoteNode, Topology, node_names, open_cluster, start_cluster
+from actors.cluster import Linked, RemoteNode, Topology, node_names, open_cluster, start_cluster
+from actors.cluster.endings import wait_ended
+from actors.cluster.opening import open_here
 from actors.cluster.processes import Plan, claimed_directory
-from actors.console.reach import gather
 from actors.console.signals import end_by_signal
 from actors.console.words import say
 from actors.control.client import ControlClient
+from actors.control.gathering import gather
 from actors.control.server import serve_control
-from actors.control.sockets import cluster_directory, live_sockets
+from actors.control.sockets import cluster_directory, live_sockets, serving_process
+from actors.control.troubled import Troubled
 from actors.node import Node
 from actors.snapshots import NodeSnapshot, ProxySnapshot
 
 APP = "actors.console.engines:setup"
+_STDERR = 2
+_LAST_WORDS = 20
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -55,13 +64,33 @@ async def run_processes(launch: Launch, show: Show) -> None:
             launch.nodes,
             processes=True,
             app=APP,
+            transport=_linked(launch.transport),
             topology=launch.topology,
             permanent=True,
             cluster=launch.cluster,
         ) as nodes:
             show(await _look(cluster_directory(launch.cluster), began))
-            await _wait(launch, partial(_all_ended, nodes))
+            await _wait(launch, partial(_all_ended, nodes, cluster_directory(launch.cluster)))
         nursery.cancel_scope.cancel()
+
+
+async def run_watched(launch: Launch, watch: Callable[[Path], Awaitable[None]]) -> None:
+    """Node processes that end when `watch`, which has the terminal and is given their directory, returns.
+
+    What they say meanwhile would spoil the screen: it is kept, and said at the end.
+    """
+    with words_kept():
+        async with open_cluster(
+            launch.nodes,
+            processes=True,
+            app=APP,
+            transport=_linked(launch.transport),
+            topology=launch.topology,
+            permanent=True,
+            cluster=launch.cluster,
+        ):
+            with trio.move_on_after(inf if launch.seconds is None else launch.seconds):
+                await watch(cluster_directory(launch.cluster))
 
 
 async def run_here(launch: Launch, show: Show) -> None:
@@ -69,16 +98,24 @@ async def run_here(launch: Launch, show: Show) -> None:
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
-        async with open_cluster(launch.nodes, app=APP, topology=launch.topology, permanent=True) as nodes:
+        names = node_names(launch.nodes)
+        troubled = {name: Troubled() for name in names}
+        async with open_here(names, APP, (), "memory", launch.topology, troubled) as nodes:
             with claimed_directory(launch.cluster) as directory:
-                await _serve(nodes, directory, launch, show, began)
+                await _serve(nodes, troubled, directory, launch, show, began)
         nursery.cancel_scope.cancel()
 
 
 async def run_detached(launch: Launch, show: Show) -> None:
     """Node processes that go on without this command; returns when every pair is connected."""
     began = trio.current_time()
-    plan = Plan(names=node_names(launch.nodes), app=APP, topology=launch.topology, permanent=True)
+    plan = Plan(
+        names=node_names(launch.nodes),
+        transport=launch.transport,
+        app=APP,
+        topology=launch.topology,
+        permanent=True,
+    )
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
         await start_cluster(plan, launch.cluster)
@@ -86,11 +123,39 @@ async def run_detached(launch: Launch, show: Show) -> None:
     show(await _look(cluster_directory(launch.cluster), began))
 
 
-async def _serve(nodes: Sequence[Node], directory: Path, launch: Launch, show: Show, began: float) -> None:
+@contextmanager
+def words_kept() -> Iterator[None]:
+    """Stderr, of this process and those it starts, goes to a file, whose last lines are shown at the end."""
+    before = os.dup(_STDERR)
+    with tempfile.TemporaryFile() as words:
+        os.dup2(words.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(before, _STDERR)
+            os.close(before)
+            words.seek(0)
+            say(*words.read().decode("utf-8", "replace").splitlines()[-_LAST_WORDS:])
+
+
+def _linked(transport: str) -> Linked:
+    """As `open_cluster` calls it; checked by whoever made the launch."""
+    return cast("Linked", transport)
+
+
+async def _serve(
+    nodes: Sequence[Node],
+    troubled: Mapping[str, Troubled],
+    directory: Path,
+    launch: Launch,
+    show: Show,
+    began: float,
+) -> None:
     ended = trio.Event()
     async with trio.open_nursery() as nursery:
         for node in nodes:
-            await nursery.start(partial(serve_control, node, directory / f"{node.name}.sock", stop=ended.set))
+            path = directory / f"{node.name}.sock"
+            await nursery.start(partial(serve_control, node, path, stop=ended.set, troubled=troubled[node.name]))
         show(await _look(directory, began))
         await _wait(launch, ended.wait)
         nursery.cancel_scope.cancel()
@@ -110,8 +175,11 @@ async def _wait(launch: Launch, ended: Callable[[], Awaitable[object]]) -> None:
         await ended()
 
 
-async def _all_ended(nodes: Sequence[RemoteNode]) -> None:
-    """Returns when no node runs any more, for whatever reason: `actors down` from elsewhere is one."""
+async def _all_ended(nodes: Sequence[RemoteNode], directory: Path) -> None:
+    """Returns when no node runs any more, for whatever reason: `actors down` from elsewhere is one.
+
+    A node that was started again meanwhile is one of them, too.
+    """
 
     async def watch(node: RemoteNode) -> None:
         code = await node.wait_ended()
@@ -120,3 +188,5 @@ async def _all_ended(nodes: Sequence[RemoteNode]) -> None:
     async with trio.open_nursery() as nursery:
         for node in nodes:
             nursery.start_soon(watch, node)
+    while again := [pid for node in live_sockets(directory) if (pid := serving_process(node.path))]:
+        await wait_ended(again[0])

@@ -11,9 +11,9 @@ from actors.console.exits import Exit
 from actors.console.options import Cluster, Json
 
 if TYPE_CHECKING:
-    from actors.console.reach import Answers
     from actors.console.words import Column, Row
     from actors.control.client import ControlClient
+    from actors.control.gathering import Answers
     from actors.control.sockets import NodeSocket
     from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
 
@@ -42,8 +42,8 @@ async def ls(
 
 
 async def _ask(kind: Kind, nodes: Sequence[NodeSocket]) -> Answers[tuple[Any, ...]]:
-    from actors.console.reach import gather
     from actors.control.client import ControlClient
+    from actors.control.gathering import gather
 
     match kind:
         case "nodes":

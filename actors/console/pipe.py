@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 async def pipe(
     *,
     nodes: Annotated[int, flag("How many; the stream goes from the first to the last.")] = 2,
-    transport: Annotated[str, flag("What links them: tcp, tls, ws, wss, or mixed for all.")] = "tcp",
+    transport: Annotated[str, flag("What links them: tcp, tls, ws, wss, quic, or mixed for all.")] = "tcp",
     lines: Annotated[bool, flag("One line a message; else as many whole lines as fit into 64 KiB.")] = False,
     cuts: Annotated[int, flag("Sever the stream's connection so often, at random messages.")] = 0,
     cut_every: Annotated[float | None, flag("Sever it every so many seconds.")] = None,
@@ -37,10 +37,11 @@ async def pipe(
     from actors.console.choices import checked_cuts, checked_nodes, checked_seconds, checked_transport
     from actors.console.progress import open_progress
     from actors.console.stream import Stream, carry
+    from transports.builtin import MISSING
 
     stream = Stream(
         nodes=checked_nodes(nodes, 2),
-        transport=cast("Linked", checked_transport(transport, tuple(LISTEN))),
+        transport=cast("Linked", checked_transport(transport, tuple(LISTEN), MISSING)),
         lines=lines,
         cuts=checked_cuts(cuts, cut_every),
         cut_every=checked_seconds("--cut-every", cut_every),
@@ -87,6 +88,8 @@ def words_of(figures: PipeReport, cuts: int) -> list[str]:
     words = [f"{size}: all delivered" if figures.whole else f"{size}: {figures.hole}"]
     if figures.reconnects:
         words.append(f"cut and resumed {figures.reconnects} times, {figures.resent} messages sent again")
+    if figures.moves:
+        words.append("moved to " + ", ".join(f"{scheme} {count}x" for scheme, count in figures.moves.items()))
     if figures.reconnects < cuts:
         words.append(f"the stream was over before the other {cuts - figures.reconnects} cuts could be made")
     return words

@@ -34,6 +34,8 @@ class PipeReport(Struct, frozen=True, kw_only=True):
     resent: int
     duplicates_dropped: int
     seed: int
+    moves: Mapping[str, int]
+    """How often the stream's link was moved to each transport, where they are mixed."""
     reconnects: int
     """How often the session was resumed after its connection had been severed with data in flight."""
     seconds: float
@@ -71,6 +73,7 @@ def make_report(
     seed: int,
     pids: Mapping[str, int],
     peak_mib: Mapping[str, float],
+    moves: Mapping[str, int],
 ) -> PipeReport:
     """From what the source says, and what all nodes' proxies say at the end."""
     there = _between(proxies, first, last)
@@ -88,6 +91,7 @@ def make_report(
         resent=there.resent,
         duplicates_dropped=back.duplicates_dropped,
         seed=seed,
+        moves=moves,
         reconnects=receipt.reconnects,
         seconds=round(seconds, 3),
         pids=pids,

@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Generic, TypeVar
 
-import trio
-from msgspec import Struct
-
+from actors.console.choices import node_list
 from actors.console.exits import UsageError
 from actors.control.client import ControlClient, open_control
 from actors.control.failures import ControlError
 from actors.control.resolve import guess
-from actors.control.sockets import NodeSocket, clusters
-from actors.errors import ActorError
+from actors.control.sockets import NodeSocket, checked_name, clusters, runtime_directory
 
 LOCAL = "local"
 """The cluster that `actors up` starts, unless told otherwise."""
-PATIENCE = 5.0
-"""Seconds for a node to say what it knows."""
-
-T = TypeVar("T")
-
-
-class Answers(Struct, Generic[T], frozen=True):
-    """What the nodes of a cluster answered, in order, and why some did not."""
-
-    given: tuple[T, ...]
-    silent: dict[str, str]
 
 
 def running(cluster: str | None) -> tuple[NodeSocket, ...]:
@@ -57,30 +42,26 @@ def pick(nodes: Sequence[NodeSocket], name: str | None) -> NodeSocket:
     raise ControlError("unknown_node", f"there is no node {name!r}", guess(name or "", [node.name for node in nodes]))
 
 
+def pick_all(nodes: Sequence[NodeSocket], text: str) -> list[NodeSocket]:
+    """The nodes that `a,b` names. Pure. UsageError, ControlError `unknown_node`."""
+    return [pick(nodes, name) for name in node_list(text)]
+
+
+def started(cluster: str | None) -> tuple[NodeSocket, ...]:
+    """The nodes that were started for this cluster as processes, whether or not they still run. As `running`."""
+    try:
+        directory = running(cluster)[0].path.parent
+    except ControlError:
+        directory = runtime_directory() / checked_name(cluster or LOCAL)
+        if not any(directory.glob("*.start")):
+            raise
+    controls = [path.with_suffix(".sock") for path in sorted(directory.glob("*.start"))]
+    return tuple(NodeSocket(directory.name, control.stem, control) for control in controls)
+
+
 @asynccontextmanager
 async def reach(cluster: str | None, name: str | None) -> AsyncIterator[tuple[NodeSocket, ControlClient]]:
     """A client of the node of this name, or of the first."""
     node = pick(running(cluster), name)
     async with open_control(node.path) as control:
         yield node, control
-
-
-async def gather(nodes: Sequence[NodeSocket], question: Callable[[ControlClient], Awaitable[T]]) -> Answers[T]:
-    """Ask all nodes at once."""
-    answers: dict[str, T] = {}
-    silent: dict[str, str] = {}
-
-    async def ask(node: NodeSocket) -> None:
-        try:
-            with trio.fail_after(PATIENCE):
-                async with open_control(node.path) as control:
-                    answers[node.name] = await question(control)
-        except ActorError as error:
-            silent[node.name] = str(error)
-        except trio.TooSlowError:
-            silent[node.name] = f"no answer within {PATIENCE:.0f} s"
-
-    async with trio.open_nursery() as nursery:
-        for node in nodes:
-            nursery.start_soon(ask, node)
-    return Answers(tuple(answers[node.name] for node in nodes if node.name in answers), silent)

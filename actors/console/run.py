@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from actors.console.options import Json, flag
 
 if TYPE_CHECKING:
+    from actors.control.messages import Troubles
     from actors.snapshots import NodeSnapshot
 
 _hidden = Parameter(show=False)
@@ -28,6 +29,7 @@ async def run(
     app: Annotated[str | None, Parameter(help="A function to call with the node, module:setup.")] = None,
     insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
     control: Annotated[Path | None, _hidden] = None,
+    faults: Annotated[str | None, _hidden] = None,
     ready_fd: Annotated[int | None, _hidden] = None,
     lifeline_fd: Annotated[int | None, _hidden] = None,
     json: Json = False,
@@ -48,7 +50,26 @@ async def run(
         if ready_fd is None:
             _say_ready(node, json)
 
-    return await run_node(settings, control=control, on_ready=ready, ready_fd=ready_fd, lifeline_fd=lifeline_fd)
+    return await run_node(
+        settings,
+        control=control,
+        troubles=_troubles(faults),
+        on_ready=ready,
+        ready_fd=ready_fd,
+        lifeline_fd=lifeline_fd,
+    )
+
+
+def _troubles(faults: str | None) -> Troubles | None:
+    import msgspec
+
+    from actors.console.exits import UsageError
+    from actors.control.messages import Troubles
+
+    try:
+        return None if faults is None else msgspec.json.decode(faults, type=Troubles)
+    except msgspec.DecodeError as error:
+        raise UsageError(f"--faults: {error}") from None
 
 
 def _say_ready(node: NodeSnapshot, json: bool) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,7 @@ import trio
 from msgspec import Struct
 
 from actors.cluster import Linked, RemoteNode, node_names, open_cluster
+from actors.cluster.processes import MIXED
 from actors.console.errand import Errand, Receipt, read_line, write_line
 from actors.console.memory import peak_mib
 from actors.console.pipe_engines import DRAIN, FOLDER, SOURCE
@@ -21,14 +24,18 @@ from actors.console.pipe_report import PipeReport, make_report
 from actors.console.progress import Progress
 from actors.console.pumps import pump_in, pump_out
 from actors.console.signals import end_by_signal
+from actors.control.failures import ControlError
 from actors.errors import ActorError
 from actors.snapshots import ProxySnapshot
+from transports.builtin import SCHEMES
 
 APP = "actors.console.pipe_engines:setup"
 STDIN, STDOUT = 0, 1
 _SETTLED = 5.0
 """Seconds for the last acknowledgements to arrive."""
 _LOOK = 0.01
+_STAY = 0.2
+"""Seconds on one transport, where they are mixed."""
 
 
 class StreamError(ActorError):
@@ -78,9 +85,12 @@ async def _watched(
     progress: Progress,
 ) -> PipeReport:
     """The stream ends when one of its nodes does."""
+    moves = Counter[str]()
     async with source, drain, trio.open_nursery() as nursery:
         for node in nodes:
             nursery.start_soon(_watch, node)
+        if stream.transport == MIXED:
+            nursery.start_soon(_wander, nodes[0], nodes[-1], moves)
         began = trio.current_time()
         await write_line(source, _errand(stream, nodes[-1]))
         receipt, written = await _pump(source, drain, progress)
@@ -96,6 +106,7 @@ async def _watched(
         seconds=seconds,
         seed=stream.seed,
         pids={node.name: node.pid for node in nodes},
+        moves=moves,
         peak_mib={node.name: peak for node in nodes if (peak := peak_mib(node.pid)) is not None},
     )
 
@@ -103,6 +114,15 @@ async def _watched(
 async def _watch(node: RemoteNode) -> None:
     code = await node.wait_ended()
     raise StreamError(f"node {node.name} ended ({'exit code' if code >= 0 else 'signal'} {abs(code)})")
+
+
+async def _wander(first: RemoteNode, last: RemoteNode, moves: Counter[str]) -> None:
+    """Let the stream's link move from one transport to the next, for ever."""
+    for scheme in cycle(SCHEMES):
+        with suppress(ControlError):  # it is cut just now
+            await first.control.migrate(str(last.id), scheme)
+            moves[scheme] += 1
+        await trio.sleep(_STAY)
 
 
 def _errand(stream: Stream, last: RemoteNode) -> Errand:

@@ -14,11 +14,13 @@ from actors.control.failures import ControlError
 from actors.control.foreign import foreign
 from actors.control.languages import Language, OfClasses, OfNeighbour, known_messages, messages_of
 from actors.control.neighbours import Neighbours, Nodes
+from actors.control.process import loop_lag, memory_bytes
 from actors.control.resolve import Known, whole_address
 from actors.control.surface import ControlledNode
+from actors.control.troubled import Troubled
 from actors.identity import EngineID, NodeID
 from actors.messages import reply_type
-from actors.snapshots import ProxySnapshot
+from actors.snapshots import LinkSnapshot, ProxySnapshot
 
 Verb: TypeAlias = Literal["tell", "send", "ask"]
 
@@ -26,22 +28,35 @@ Verb: TypeAlias = Literal["tell", "send", "ask"]
 class Answers:
     """What a node says to requests. `stop` is called when a client asks for the node's end."""
 
-    def __init__(self, node: ControlledNode, neighbours: Neighbours, stop: Callable[[], None]) -> None:
+    def __init__(
+        self, node: ControlledNode, neighbours: Neighbours, stop: Callable[[], None], troubled: Troubled | None = None
+    ) -> None:
         self._node = node
         self._neighbours = neighbours
         self._stop = stop
+        self._troubled = troubled
 
     async def answer(self, request: m.Request) -> m.Reply:
         """The reply; raises ActorError for what becomes a Failed. Cancelled, it lets go of what it waits for."""
         match request:
             case m.GetNode():
-                return m.NodeIs(node=self._node.snapshot())
+                lag = await loop_lag()
+                node = replace(self._node.snapshot(), memory_bytes=memory_bytes(), loop_lag_ms=lag * 1000)
+                return m.NodeIs(node=node)
             case m.GetProxies():
                 return m.ProxiesAre(proxies=await self._proxies())
+            case m.GetLink(peer=peer):
+                return m.LinkIs(link=await self._link(peer))
+            case m.ExplainProxy(peer=peer):
+                return m.Explained(addresses=tuple(self._node.explain((await self._nodes()).node(peer))))
             case m.GetEngines():
                 return m.EnginesAre(engines=tuple(self._node.engines()))
+            case m.GetDeadLetters():
+                return m.DeadLettersAre(letters=tuple(self._node.dead_letters()))
             case m.GetAdvert():
                 return m.AdvertIs(advert=str(self._node.advert))
+            case m.GetFaults():
+                return m.FaultsAre(troubles=self._faults().troubles)
             case m.Describe() | m.Compose() | m.ReadReply():
                 return await self._explain(request)
             case m.Tell() | m.Send() | m.Ask():
@@ -54,6 +69,12 @@ class Answers:
         """With the peers' names, which are no business of the protocol but of whoever sees their sockets."""
         nodes = await self._nodes()
         return tuple(replace(proxy, peer=nodes.name(NodeID.parse(proxy.peer_id))) for proxy in self._node.proxies())
+
+    async def _link(self, peer: str) -> LinkSnapshot:
+        link = self._node.link((await self._nodes()).node(peer))
+        if link is None:
+            raise ControlError("unknown_node", f"there is no proxy for {peer}", "actors ls proxies")
+        return link
 
     # -- acting ---------------------------------------------------------------------------------------------
 
@@ -69,12 +90,29 @@ class Answers:
                 await self._node.connect(node, permanent=False)
             case m.SetProxy(peer=peer, action=action):
                 self._set_proxy((await self._nodes()).node(peer), action)
+            case m.Migrate(peer=peer, scheme=scheme):
+                return await self._migrate((await self._nodes()).node(peer), scheme)
             case m.Cut(peer=peer):
                 if not self._node.cut((await self._nodes()).node(peer)):
                     raise ControlError("not_connected", f"there is no connection to {peer}", "actors ls proxies")
+            case m.SetFaults(troubles=troubles):
+                self._faults().set(troubles)
             case m.Stop():
                 self._stop()
         return m.Done()
+
+    async def _migrate(self, peer: NodeID, scheme: str) -> m.Reply:
+        addresses = await self._node.migrate(peer, scheme)
+        if not addresses:
+            words = f"node {peer.short} has no {scheme}:// address that may be dialed from here"
+            raise ControlError("no_address", words, "actors proxy NODE PEER --explain says why")
+        return m.Migrating(addresses=addresses)
+
+    def _faults(self) -> Troubled:
+        if self._troubled is None:
+            what = f"node {self._node.name} takes no faults: it is none of a local cluster"
+            raise ControlError("no_faults", what, "actors up --detach")
+        return self._troubled
 
     def _set_proxy(self, peer: NodeID, action: m.ProxyAction) -> None:
         match action:

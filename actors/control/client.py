@@ -21,7 +21,14 @@ from actors.control.failures import ControlError, NodeDownError, error_from
 from actors.control.lines import LineReader, LineTooLongError
 from actors.control.sockets import check_owner
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    ProxySnapshot,
+)
 
 _MAX_REPLY = 64 << 20
 """Bytes of one line from our own node; a list of very many engines is long."""
@@ -70,6 +77,14 @@ class ControlClient:
     async def engines(self) -> tuple[EngineSnapshot, ...]:
         """Its engines."""
         return (await self._call(m.GetEngines(), m.EnginesAre)).engines
+
+    async def link(self, peer: str) -> LinkSnapshot:
+        """One of its Node Proxies, closely. ControlError `unknown_node` where there is none for this peer."""
+        return (await self._call(m.GetLink(peer=peer), m.LinkIs)).link
+
+    async def dead_letters(self) -> tuple[DeadLetterSnapshot, ...]:
+        """The last messages that were told and did not arrive, oldest first."""
+        return (await self._call(m.GetDeadLetters(), m.DeadLettersAre)).letters
 
     async def describe(self, engine: str) -> tuple[m.MessageDescription, ...]:
         """The messages that an engine of this node takes."""
@@ -140,9 +155,25 @@ class ControlClient:
         """Change the Node Proxy of this peer; returns at once."""
         await self._call(m.SetProxy(peer=peer, action=action), m.Done)
 
+    async def explain(self, peer: str) -> tuple[AddressSnapshot, ...]:
+        """Each address of the peer: when it would be dialed, and why."""
+        return (await self._call(m.ExplainProxy(peer=peer), m.Explained)).addresses
+
+    async def migrate(self, peer: str, scheme: str) -> tuple[str, ...]:
+        """Move the link to this transport; the addresses that are dialed for it. ControlError `no_address`."""
+        return (await self._call(m.Migrate(peer=peer, scheme=scheme), m.Migrating)).addresses
+
     async def cut(self, peer: str) -> None:
         """Sever the connection to this peer, as a fault. ControlError `not_connected` where there is none."""
         await self._call(m.Cut(peer=peer), m.Done)
+
+    async def faults(self) -> m.Troubles:
+        """What troubles the node's connections. ControlError `no_faults` unless it is one of a local cluster."""
+        return (await self._call(m.GetFaults(), m.FaultsAre)).troubles
+
+    async def trouble(self, troubles: m.Troubles) -> None:
+        """Trouble its connections so, and no longer as before. ControlError `no_faults`."""
+        await self._call(m.SetFaults(troubles=troubles), m.Done)
 
     async def learn(self, advert: str) -> str:
         """Let the node know a friend's advert; the friend's NodeID."""

@@ -7,14 +7,18 @@ the class of that wire name that this process happens to know.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
-from actors.control.client import open_control
+import trio
+
+from actors.control.client import ControlClient, open_control
 from actors.control.compose import Address, AnyRequest, compose, find_message, readable
 from actors.control.failures import ControlError
 from actors.control.foreign import foreign
+from actors.control.gathering import PATIENCE
 from actors.control.messages import Fields
 from actors.control.resolve import guess
 from actors.control.surface import ControlledNode
@@ -57,12 +61,23 @@ class OfNeighbour:
         self._path = path
 
     async def message(self, type: str, fields: Fields) -> AnyRequest:
-        async with open_control(self._path) as control:
+        async with self._asked() as control:
             return foreign(await control.compose(self._engine, type, fields))
 
     async def readable(self, type: str, reply: Any) -> object:
-        async with open_control(self._path) as control:
+        async with self._asked() as control:
             return await control.read_reply(self._engine, type, bytes(reply))
+
+    @asynccontextmanager
+    async def _asked(self) -> AsyncIterator[ControlClient]:
+        """That process, which may be frozen. ControlError `unreachable`."""
+        try:
+            with trio.fail_after(PATIENCE):
+                async with open_control(self._path) as control:
+                    yield control
+        except trio.TooSlowError:
+            what = f"node {self._path.stem} does not say what {self._engine!r} understands: no answer in {PATIENCE:g} s"
+            raise ControlError("unreachable", what, "actors ls nodes") from None
 
 
 def messages_of(node: ControlledNode, engine: str) -> Messages:

@@ -14,12 +14,19 @@ NodeID or a unique beginning of it, an address is `peer/engine`.
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias, dataclass_transform
+from typing import Annotated, Literal, TypeAlias, dataclass_transform
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    ProxySnapshot,
+)
 
 MAX_LINE = 4 << 20
 """Bytes of one line with its end. A longer request is answered by `Failed`, and the connection closed."""
@@ -57,7 +64,7 @@ class Failed(ControlReply, tag="failed"):
     """The reply to any request that did not succeed.
 
     Codes: `bad_request`, `unknown_node`, `ambiguous_node`, `unknown_engine`, `unknown_message`,
-    `unknown_field`, `missing_field`, `bad_field`, `not_connected`, `busy`, `cancelled`; the codes of
+    `unknown_field`, `missing_field`, `bad_field`, `not_connected`, `no_faults`, `busy`, `cancelled`; the codes of
     `actors.errors` (`expired`, `lost`, `refused`, `crashed`, `identity`, `configuration` …); `bug`.
     """
 
@@ -91,12 +98,42 @@ class ProxiesAre(ControlReply, tag="proxies"):
     proxies: tuple[ProxySnapshot, ...]
 
 
+class GetLink(ControlRequest, tag="link"):
+    """One proxy, closely. -> LinkIs; Failed `unknown_node` where there is no proxy for the peer"""
+
+    peer: str
+
+
+class LinkIs(ControlReply, tag="link"):
+    link: LinkSnapshot
+
+
+class ExplainProxy(ControlRequest, tag="explain"):
+    """Which addresses of the peer would be dialed when, and why. -> Explained"""
+
+    peer: str
+
+
+class Explained(ControlReply, tag="explained"):
+    addresses: tuple[AddressSnapshot, ...]
+
+
 class GetEngines(ControlRequest, tag="engines"):
     """-> EnginesAre"""
 
 
 class EnginesAre(ControlReply, tag="engines"):
     engines: tuple[EngineSnapshot, ...]
+
+
+class GetDeadLetters(ControlRequest, tag="dead_letters"):
+    """-> DeadLettersAre"""
+
+
+class DeadLettersAre(ControlReply, tag="dead_letters"):
+    """The last ones, oldest first."""
+
+    letters: tuple[DeadLetterSnapshot, ...]
 
 
 class Follow(ControlRequest, tag="events"):
@@ -251,10 +288,55 @@ class SetProxy(ControlRequest, tag="proxy"):
     action: ProxyAction
 
 
+class Migrate(ControlRequest, tag="migrate"):
+    """Move the link to this transport, and prefer it from now on. -> Migrating, at once
+
+    Failed `no_address` if the peer has none of it that may be dialed.
+    """
+
+    peer: str
+    scheme: str
+
+
+class Migrating(ControlReply, tag="migrating"):
+    addresses: tuple[str, ...]
+
+
 class Cut(ControlRequest, tag="cut"):
     """Sever the connection to the peer, as a fault. -> Done; Failed `not_connected` where there is none"""
 
     peer: str
+
+
+class Away(Struct, frozen=True, kw_only=True):
+    """A node that cannot be reached: its NodeID, and the URLs that it may be dialed at."""
+
+    peer: str
+    addresses: tuple[str, ...]
+
+
+class Troubles(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What troubles the connections of a node of a local cluster."""
+
+    away: tuple[Away, ...] = ()
+    latency: Annotated[float, Meta(ge=0)] = 0.0
+    """Seconds added to each round trip."""
+    rate: Annotated[float, Meta(gt=0)] | None = None
+    """Bytes a second, each way; None: no limit."""
+
+
+class GetFaults(ControlRequest, tag="faults"):
+    """-> FaultsAre; Failed `no_faults` from a node that is none of a local cluster"""
+
+
+class FaultsAre(ControlReply, tag="faults"):
+    troubles: Troubles
+
+
+class SetFaults(ControlRequest, tag="trouble"):
+    """Trouble the node's connections so, and no longer as before. -> Done; Failed `no_faults`"""
+
+    troubles: Troubles
 
 
 class Learn(ControlRequest, tag="learn"):
@@ -288,7 +370,10 @@ class Done(ControlReply, tag="done"):
 Request: TypeAlias = (
     GetNode
     | GetProxies
+    | GetLink
+    | ExplainProxy
     | GetEngines
+    | GetDeadLetters
     | Follow
     | Describe
     | Compose
@@ -300,7 +385,10 @@ Request: TypeAlias = (
     | Cancel
     | Connect
     | SetProxy
+    | Migrate
     | Cut
+    | GetFaults
+    | SetFaults
     | Learn
     | GetAdvert
     | Stop
@@ -310,7 +398,11 @@ Reply: TypeAlias = (
     Failed
     | NodeIs
     | ProxiesAre
+    | LinkIs
+    | Explained
+    | Migrating
     | EnginesAre
+    | DeadLettersAre
     | Happened
     | Described
     | Composed
@@ -319,6 +411,7 @@ Reply: TypeAlias = (
     | Delivered
     | Replied
     | Passed
+    | FaultsAre
     | Learned
     | AdvertIs
     | Done

@@ -22,16 +22,25 @@ def read_request(line: bytes) -> Request | Failed:
     """The request, or Failed `bad_request`."""
     try:
         request: Request = _decode(line)
-    except msgspec.ValidationError as error:
-        return Failed(code="bad_request", what=str(error), hint=_hint(line, str(error)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        return Failed(code="bad_request", what=f"not JSON: {error}", hint='write {"do": "node"}')
+    except _UNFIT as error:
+        return _bad_request(line, str(error))
     return request
 
 
-def _hint(line: bytes, what: str) -> str:
-    """What may have been meant. The line is JSON, but not one of ours."""
-    found = msgspec.json.decode(line)
+_UNFIT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _bad_request(line: bytes, what: str) -> Failed:
+    # That it is not one of ours may have been seen before its end: whether it is JSON at all is asked here.
+    try:
+        found = msgspec.json.decode(line)
+    except _UNFIT as error:
+        return Failed(code="bad_request", what=f"not JSON: {error}", hint='write {"do": "node"}')
+    return Failed(code="bad_request", what=what, hint=_hint(found, what))
+
+
+def _hint(found: object, what: str) -> str:
+    """What may have been meant by a line that is JSON, but not one of ours."""
     name = found.get("do") if isinstance(found, dict) else None
     if not isinstance(name, str):
         return f'write {{"do": …}} with one of {", ".join(_REQUESTS)}'

@@ -11,6 +11,7 @@ from actors.control.failures import ControlError
 from actors.errors import IdentityError
 from actors.identity import EngineID, NodeID
 
+_LONGEST = 100
 _SHORTEST = 4
 """Characters of a NodeID that may stand for it, where they are unique."""
 
@@ -60,7 +61,8 @@ def find_node(text: str, known: Iterable[Known]) -> NodeID:
 def guess(word: str, words: Iterable[str], otherwise: str = "") -> str:
     """A hint: the word that may have been meant, else all there are, else `otherwise`."""
     words = sorted(set(words))
-    if near := difflib.get_close_matches(word, words, 1):
+    # Of what somebody wrote only the beginning is compared: megabytes would hold up the node.
+    if near := difflib.get_close_matches(word[:_LONGEST], words, 1):
         return f"did you mean {near[0]}?"
     return f"there is {', '.join(words)}" if words else otherwise
 

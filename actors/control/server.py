@@ -19,6 +19,7 @@ from actors.control.neighbours import Neighbours
 from actors.control.reading import TOO_LONG, read_request
 from actors.control.sockets import bound_socket
 from actors.control.surface import ControlledNode
+from actors.control.troubled import Troubled
 from actors.events import Event
 
 MAX_CLIENTS = 512
@@ -35,15 +36,16 @@ async def serve_control(
     path: Path,
     *,
     stop: Callable[[], None],
+    troubled: Troubled | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the node's control socket at this path until cancelled; then it is gone.
 
-    Started once clients can connect. `stop` is called when a client asks for the node's end. ConfigError if the
-    path cannot be served: a directory that is open to others, a node that serves it already, too long a path.
-    Nothing that a client sends ends it.
+    Started once clients can connect. `stop` is called when a client asks for the node's end; `troubled` are its
+    connections, where clients may trouble them. ConfigError if the path cannot be served: a directory that is open
+    to others, a node that serves it already, too long a path. Nothing that a client sends ends it.
     """
-    answers = Answers(node, Neighbours(path), stop)
+    answers = Answers(node, Neighbours(path), stop, troubled)
     clients: set[trio.SocketStream] = set()
 
     async def serve_client(stream: trio.SocketStream) -> None:

@@ -6,18 +6,20 @@ one step (PROTOCOL L2), and a proxy leaves it before it settles anything (C10).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.errors import Refused, SendError
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.locality import is_local
-from actors.net.life.table import Life
+from actors.net.life.table import Life, Phase
+from actors.net.loans import Loans
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
 from actors.net.proving.adverts import NodeAdvert
@@ -30,6 +32,8 @@ from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
 _MAX_CLAIMED_BOOT = 1 << 63
+_PATH = 16
+"""Phases of a proxy that are remembered."""
 
 Record: TypeAlias = PeerRecord[Receive]
 
@@ -51,6 +55,10 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
     """Of one peer; every message weighs 2 KiB besides its bytes."""
     max_frame: int = MAX_FRAME
     peers: int = 10_000
+    loans: int = 64
+    """Engines that run here for one peer at the same time."""
+    watches: int = 1024
+    """Engines of this node that one peer watches at the same time, those that run for it included."""
     unproven: int = 256
     """Connections that have not proved themselves, in all and of one source (H9)."""
     unproven_per_source: int = 16
@@ -88,6 +96,7 @@ class Network:
         if conditions is not None:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
+        self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.duplicates: list[Incarnation] = []
@@ -141,12 +150,32 @@ class Network:
         return self.advert_version, record.advert_version if record else 0
 
 
+class Step(Struct, frozen=True):
+    """A proxy went into a phase."""
+
+    at: float
+    phase: Phase
+    why: str
+
+
+class Outlook(Struct):
+    """What a proxy says of its past and its next step, for people; nothing is decided by it."""
+
+    since: float
+    why: str = "made"
+    failures: int = 0
+    due: float | None = None
+    """When the next attempt starts."""
+    path: deque[Step] = field(default_factory=lambda: deque(maxlen=_PATH))
+
+
 class Entry:
     """A proxy's place in the table: its outbox, which takes messages at once, and what it shows of itself."""
 
-    def __init__(self, record: Record, outbox: Outbox) -> None:
+    def __init__(self, record: Record, outbox: Outbox, now: float = 0.0) -> None:
         self.record = record
         self.outbox = outbox
+        self.outlook = Outlook(now)
         self.session: Session | None = None
         self.life = Life()
         self.wanted = False
@@ -208,7 +237,7 @@ class Table:
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
         )
-        entry = self._entries[peer] = Entry(record, outbox)
+        entry = self._entries[peer] = Entry(record, outbox, network.clock.now())
         record.proxied = True
         self.announce(peer)
         return entry

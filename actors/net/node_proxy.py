@@ -21,15 +21,17 @@ from actors.events import Connected, DialFailed, Disconnected, DuplicateIdentity
 from actors.identity import EngineID
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
-from actors.net.connecting.selection import Attempt, DialPrefs, Offer, rank
+from actors.net.connecting.selection import Attempt, rank
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Frame
-from actors.net.network import Entry, Network, NetworkCfg
+from actors.net.network import Entry, Network, NetworkCfg, Step
+from actors.net.offers import offers_of, prefs_of
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
 from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
+from actors.net.session.runs import Run
 from actors.net.session.session import Session
 from actors.net.vocabulary import (
     ROUTER,
@@ -48,6 +50,7 @@ from actors.net.vocabulary import (
     HandshakeStarted,
     IdleAgreed,
     LinkEnded,
+    Migrate,
     OfferAdvert,
     PermanenceChanged,
     RetryDue,
@@ -57,8 +60,7 @@ from actors.net.vocabulary import (
 )
 from actors.net.vocabulary import DialFailed as Failed
 from actors.net.wire import encode
-from transports.addresses import TransportAddress, parse_address
-from transports.errors import AddressError
+from transports.addresses import TransportAddress
 
 Schedule: TypeAlias = tuple[Attempt[TransportAddress], ...]
 
@@ -83,6 +85,11 @@ class NodeProxyLocalState(Struct):
     """The last thing that ended an attempt or a connection, in words."""
     attempt: trio.CancelScope | None = None
     """The attempt under way; None if there is none."""
+    moves: bool = False
+    """Whether a migration is under way, or about to be."""
+    move: trio.CancelScope | None = None
+    way: Schedule = ()
+    """Where it is to go next."""
     handshakes: set[EngineID] = field(default_factory=set)
     """Connections of ours whose ConnectRequest is out."""
     denied: bool = False
@@ -95,11 +102,15 @@ NodeProxyActionArguments: TypeAlias = Facts
 """spec: what a guard hands to its action; here, the facts that the life machine decides by."""
 
 
+class Move(Struct, frozen=True):
+    """Dial although a connection stands."""
+
+
 class Orders:
     """From the handlers to the port: the attempts to make, one after the other."""
 
     def __init__(self) -> None:
-        self.send, self.receive = trio.open_memory_channel[Schedule](8)
+        self.send, self.receive = trio.open_memory_channel[Schedule | Move](8)
         self.wider = trio.Event()
         """There are new addresses for the attempt under way."""
 
@@ -178,6 +189,17 @@ class NodeProxy(Engine):
     def dial_now(self, _: DialNow) -> None:
         """A connection is wanted at once."""
         self._step(Event.DIAL_NOW, "dial now")
+
+    @on(Migrate)
+    def migrate(self, msg: Migrate) -> tuple[str, ...]:
+        """The session moves; with no connection to move from, it begins there."""
+        self.entry.record.schemes = msg.schemes
+        schedule = self._schedule(frozenset(msg.schemes))
+        if not self.session.links:
+            self._step(Event.DIAL_NOW, "dial now")
+        elif schedule:
+            self._set_out(schedule)
+        return tuple(str(attempt.address) for attempt in schedule)
 
     @on(AdvertChanged)
     def advert_changed(self, _: AdvertChanged) -> None:
@@ -265,6 +287,8 @@ class NodeProxy(Engine):
         if self.entry.outbox.idle:
             draining = self.state_of_life.phase is Phase.DRAINING
             self._step(Event.DRAINED if draining else Event.QUEUE_EMPTY, "nothing left to send")
+        else:
+            self._watch_outbox()  # something came since: it will run empty again
 
     @on(Disconnect)
     def disconnect(self, _: Disconnect) -> None:
@@ -328,10 +352,19 @@ class NodeProxy(Engine):
         for action in actions:
             _ACTIONS[action](self)
         self._watch_outbox()
+        self._look_ahead()
 
     def _announce(self, old: Phase, new: Phase, why: str) -> None:
         events = self.network.runtime.events
         events.emit(ProxyChanged(self.now, self.entry.peer, old.value, new.value, why))
+        outlook = self.entry.outlook
+        outlook.since, outlook.why = self.now, why
+        outlook.path.append(Step(self.now, new, why))
+
+    def _look_ahead(self) -> None:
+        """For people who watch."""
+        outlook, backoff = self.entry.outlook, self.state.backoff
+        outlook.due, outlook.failures = backoff.due, backoff.failures
 
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
@@ -345,31 +378,31 @@ class NodeProxy(Engine):
     def _dial(self) -> None:
         self.state.backoff.attempt(self.now)
         self.cancel_timer(RetryDue())
+        self.state.way = ()
+        if self.state.move is not None:
+            self.state.move.cancel()  # the connection is lost that it was to take the place of
         most = min(self.network.cfg.attempt_timeout, self.network.cfg.backoff.cap)  # T4
         self.state.attempt = trio.CancelScope(deadline=self.now + most)
         # spec S3: "performs connection establishment"
         self.orders.send.send_nowait(self._schedule())
 
-    def _schedule(self) -> Schedule:
+    def _schedule(self, only: frozenset[str] | None = None) -> Schedule:
         """spec: "It performs transport selection". `selection` decides, over the addresses of the peer's advert."""
-        network = self.network
-        prefs = DialPrefs(only=network.schemes, insecure=network.cfg.insecure)
-        schedule = rank(self._offers(), prefs, self.entry.record.history, now=self.now)
+        network, record = self.network, self.entry.record
+        prefs = prefs_of(network, record.schemes, only=only)
+        schedule = rank(offers_of(network, record), prefs, record.history, now=self.now)
         if not schedule:
             self.state.why = "no address of it can be dialed from here"
         return schedule
 
-    def _offers(self) -> list[Offer[TransportAddress]]:
-        """The addresses of the peer's newest advert."""
-        record, trusted = self.entry.record, self.network.trusts(self.entry.record.learned_from)
-        offers = []
-        for weighted in record.advert.addresses if record.advert else ():
-            try:
-                address = parse_address(weighted.url)
-            except AddressError:
-                continue  # a protocol of later days
-            offers.append(Offer(address, weighted.weight, trusted=trusted))
-        return offers
+    def _set_out(self, schedule: Schedule) -> None:
+        """For the addresses of this schedule, in place of those of a migration that is under way."""
+        self.state.way = schedule
+        if self.state.move is not None:
+            self.state.move.cancel()
+        elif not self.state.moves:
+            self.state.moves = True
+            self.orders.send.send_nowait(Move())
 
     def _widen(self) -> None:
         if self.state.attempt is not None:
@@ -417,9 +450,12 @@ class NodeProxy(Engine):
         self._fail_asks("connection_lost")
 
     def _settle_written(self) -> None:
-        self.entry.outbox.collect()
-        self.entry.outbox.transmit.give_up_written("connection_lost")
-        self.entry.outbox.settled()
+        outbox, owed = self.entry.outbox, self._answers_owed()
+        outbox.collect()
+        outbox.transmit.give_up_written("connection_lost")
+        outbox.settled()
+        for run in owed:
+            outbox.adopt(run, outbox.lane("", ""))
         self._fail_asks("connection_lost")
 
     def _settle_lost(self) -> None:
@@ -427,13 +463,16 @@ class NodeProxy(Engine):
         self.entry.outbox.close("connection_lost" if self.entry.life.spent else f"unreachable: {self.state.why}")
         self._fail_asks("connection_lost")
 
-    def _hand_on_answers(self) -> None:
+    def _answers_owed(self) -> list[Run]:
         """Who holds its end for permanent waits for answers over any number of connections, also of ours (Q3)."""
+        waits = self.entry.record.waits and not self.network.table.stopping
+        return self.entry.outbox.take_answers() if waits else []
+
+    def _hand_on_answers(self) -> None:
         table, peer = self.network.table, self.entry.peer
-        if self.entry.record.waits and not table.stopping:
-            for run in self.entry.outbox.take_answers():
-                successor = (table.find(peer) or table.open(peer)).outbox
-                successor.adopt(run, successor.lane("", ""))
+        for run in self._answers_owed():
+            successor = (table.find(peer) or table.open(peer)).outbox
+            successor.adopt(run, successor.lane("", ""))
 
     def _settle_stopped(self) -> None:
         self.entry.outbox.close("node_stopped")
@@ -490,6 +529,7 @@ class NodeProxy(Engine):
             case Judgement.NEWER:
                 self.session.peer_restarted()
                 self._fail_asks("peer_restarted")
+                self.network.loans.restarted(self.entry.peer)
             case _:
                 pass
         return None
@@ -510,8 +550,8 @@ class NodeProxy(Engine):
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.entry.outbox.forward)
-                async for schedule in self.orders.receive:
-                    await self._attempt(schedule)
+                async for order in self.orders.receive:
+                    await (self._move() if isinstance(order, Move) else self._attempt(order))
         finally:
             self._leave()
             self.session.close("the proxy has ended")
@@ -536,14 +576,23 @@ class NodeProxy(Engine):
         self.state.handshakes.clear()
         self.post(AttemptOver())
 
-    def _race(self, race: trio.Nursery, schedule: Schedule, dialed: set[str]) -> None:
+    async def _move(self) -> None:
+        """Dial beside the connection that stands. One that is proven wins over it, being newer (C3, C7)."""
+        while schedule := self.state.way:
+            self.state.way = ()
+            with trio.move_on_after(self.network.cfg.attempt_timeout) as self.state.move:
+                async with trio.open_nursery() as race:
+                    self._race(race, schedule, set(), moving=True)
+        self.state.move, self.state.moves = None, False
+
+    def _race(self, race: trio.Nursery, schedule: Schedule, dialed: set[str], *, moving: bool = False) -> None:
         """Let those addresses in that are not `dialed` yet."""
         before, start = trio.Event(), self.now
         for attempt in schedule:
             if str(attempt.address) not in dialed:
                 dialed.add(str(attempt.address))
                 failed = trio.Event()
-                race.start_soon(self._dial_one, attempt, start, before, failed, race.cancel_scope)
+                race.start_soon(self._dial_one, attempt, start, before, failed, race.cancel_scope, moving)
                 before = failed
 
     async def _widen_race(self, race: trio.Nursery, dialed: set[str]) -> None:
@@ -561,6 +610,7 @@ class NodeProxy(Engine):
         before: trio.Event,
         failed: trio.Event,
         race: trio.CancelScope,
+        moving: bool,
     ) -> None:
         """Dial one address at its time, or when the one before it has failed."""
         record, url = self.entry.record, str(attempt.address)
@@ -568,9 +618,9 @@ class NodeProxy(Engine):
             await before.wait()
         while (free_at := record.history.free_at(self.now)) > self.now:  # noqa: ASYNC110 - another dial may take it
             await trio.sleep_until(free_at)
-        if self.session.links:
+        if self.session.links and not moving:
             return  # the peer came first: nobody with a proven end begins another dial (C7)
-        if all(offer.address != attempt.address for offer in self._offers()):
+        if all(offer.address != attempt.address for offer in offers_of(self.network, record)):
             return failed.set()  # a newer advert has come meanwhile, and leaves it out
         record.history.dialed(self.now)
         record.ends += 1
@@ -605,7 +655,7 @@ class NodeProxy(Engine):
 
     def _dial_failed(self, url: str, failed: Failed) -> None:
         now, state = self.now, self.state
-        state.why = f"{url}: {failed.reason}"
+        state.why = self.entry.outlook.why = f"{url}: {failed.reason}"
         self.entry.record.history.failed(url, now, failed.reason)
         self._told(failed.retry_after, signed=failed.signed)
         self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))

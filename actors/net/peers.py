@@ -87,6 +87,7 @@ class PeerRecord(Generic[R]):
         "own_advert_version",
         "proxied",
         "receive",
+        "schemes",
         "waits",
     )
 
@@ -106,6 +107,8 @@ class PeerRecord(Generic[R]):
         """The version of this node's own advert that the peer has."""
         self.holders = Holders()
         self.history = DialHistory()
+        self.schemes: tuple[str, ...] = ()
+        """The transports that this node's user prefers for it, best first."""
         self.counters = Counters()
         self.ends = 0
         """Our dials that are under way, and proven ends; no claim of a stranger (H8)."""

@@ -33,7 +33,7 @@ from actors.net.vocabulary import (
     transport_engine,
 )
 from transports.base import Stream, Transport, receive_frame, send_all
-from transports.errors import ConnectionLost, FrameError, TransportError
+from transports.errors import ConnectionLost, FrameError, NotSpoken, TransportError
 from transports.frames import FrameBuffer
 
 _TURNED_AWAY = 1.0
@@ -156,6 +156,8 @@ class TransportConnection(Engine):
             self._report(stream, failed.reason)
         except (ProtocolError, FrameError) as error:
             self._report(stream, str(error))
+        except NotSpoken as lost:
+            self._report(stream, lost.why)
         except (ConnectionLost, SendError):
             pass
         finally:

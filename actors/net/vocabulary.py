@@ -22,6 +22,8 @@ from transports.base import Stream
 from transports.frames import FrameBuffer
 
 ROUTER = EngineID(None, "router")
+KEEPER = "keeper"
+"""The name of the engine that other nodes ask about the engines of this one."""
 
 
 def transport_engine(scheme: str) -> EngineID:
@@ -108,6 +110,15 @@ class AdvertChanged(Local[None]):
 
 class DialNow(Local[None]):
     """Somebody wants a connection at once."""
+
+
+class Migrate(Local[tuple[str, ...]]):
+    """Move the session to a connection over one of these transports, the first of them that answers (C7).
+
+    From now on they are preferred. The answer names the addresses that are dialed; none if there is no such address.
+    """
+
+    schemes: tuple[str, ...]
 
 
 class Disconnect(Local[None]):

@@ -8,6 +8,7 @@
     effects        what a handler asked for, all of it or nothing
     supervision    restart, end or fail (pure)
     containment    the one place where an exception of an engine's code ends
+    beside         work that answers an ask beside its engine's messages; for the network's own engines
     asks           waiting slots, found by correlation
     waits          who waits on whom: a cycle is refused (pure)
     handling       which engine's handler runs here
@@ -20,6 +21,7 @@
 from __future__ import annotations
 
 from actors.runtime.asks import Asks, Slot
+from actors.runtime.beside import Beside
 from actors.runtime.cell import Cell
 from actors.runtime.clock import Alarm, Clock
 from actors.runtime.codec import Codec, check_recursion_limit, encode, reply_decoder
@@ -40,6 +42,7 @@ __all__ = [
     "Alarm",
     "Asks",
     "Batch",
+    "Beside",
     "Cell",
     "ChildFailedError",
     "Clock",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import inf
 
 from msgspec import Raw
 from trio.lowlevel import Abort, RaiseCancelT, Task, cancel_shielded_checkpoint, current_task, reschedule
@@ -29,6 +30,7 @@ class Slot:
         "done",
         "peer",
         "request",
+        "until",
         "withdraw",
         "written",
     )
@@ -39,6 +41,8 @@ class Slot:
         self.correlation = correlation
         """0 for a local ask, which needs none."""
         self.peer = peer
+        self.until = inf
+        """When the asker's own cancel scopes end its wait, if that is earlier: they do it, only the handler is told."""
         self.written = False
         """Whether the message may have left (the transmit half says so), or its handler has begun (local)."""
         self.withdraw: Callable[[], None] | None = None

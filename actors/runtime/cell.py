@@ -60,6 +60,8 @@ class Cell:
         self.codec = Codec.of(type(engine))
         self.mailbox: Mailbox = Mailbox(capacity, runtime.capacity_bytes)
         self.verbs = Verbs(runtime, self.id)
+        self.stay = runtime.next_stay()
+        """Tells this engine from another that gets its name later; never the same in a run of the node."""
         self.gone = trio.Event()
         """Set when the engine has ended for good."""
         self.restarts = self.crashes = 0
@@ -119,6 +121,11 @@ class Cell:
         life.port_returned = crash.error is None
         life.nursery.cancel_scope.cancel()
 
+    def crash(self, life: Life, error: Exception) -> None:
+        """Work beside this life has raised: it ends, as with a handler that does."""
+        self._note(life, error, None)
+        life.nursery.cancel_scope.cancel()
+
     def _note(self, life: Life, error: Exception | None, message: Request[Any] | None) -> None:
         """Some part of this life raised. The first to do so is why it ends."""
         if error is None:
@@ -149,6 +156,13 @@ class Cell:
         if self.spawner is not None:
             self.spawner.cell.lose(self, self.spawner, failure)
         self.gone.set()
+
+    @property
+    def end(self) -> str:
+        """How it ended, once it is gone: `stopped`, `crashed` (more often than its policy allows), `node_stopped`."""
+        if self._failure is not None:
+            return "crashed"
+        return "node_stopped" if self.runtime.stopping else "stopped"
 
     def lose(self, child: Cell, life: Life, failure: Exception | None) -> None:
         """A child of this life has ended. If it failed, the engine is told, or fails with it.

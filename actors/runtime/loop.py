@@ -24,6 +24,7 @@ from actors.errors import Crashed, Refused
 from actors.identity import EngineID
 from actors.messages import Request, Started
 from actors.runtime.asks import Slot
+from actors.runtime.beside import NO_ANSWER, Beside, Besides
 from actors.runtime.codec import encode, reply_through_codec
 from actors.runtime.containment import words
 from actors.runtime.effects import carry_out, prepare, told_at_once
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 _TELL, _ASK, _TIMER = Kind.TELL, Kind.ASK, Kind.TIMER
 _OK, _CRASHED, _REFUSED = 0, 1, 2
 _STARTED = Started()
-_WITHDRAWN = object()
 
 
 @lru_cache(maxsize=1024)
@@ -78,6 +78,7 @@ class Loop:
         """The ask whose handler runs: where it came from, and its slot or correlation."""
         self._asked_scope: trio.CancelScope | None = None
         self._replied: Origin | None = None
+        self._besides = Besides(self._answer_beside, self._fail_beside, cell.crash)
 
     @property
     def busy(self) -> bool:
@@ -165,7 +166,7 @@ class Loop:
                     value = action(engine, message)
                     if value.__class__ is CoroutineType:
                         value = await self._await_answer(value, batch, ref)
-                if value is _WITHDRAWN:
+                if value is NO_ANSWER:
                     effects.clear()
                 else:
                     if origin is not None:
@@ -227,7 +228,13 @@ class Loop:
                 if slot is not None:
                     slot.withdraw = None
         self._release()
-        return _WITHDRAWN if scope.cancelled_caught else value
+        if scope.cancelled_caught:
+            return NO_ANSWER
+        if value.__class__ is Beside and self._life is not None:
+            assert isinstance(value, Beside)
+            self._besides.begin(self._life, value, batch.origin, ref, deadline)
+            return NO_ANSWER
+        return value
 
     async def _own(self, life: Life, batch: Batch, items: Iterator[Any]) -> None:
         """Timers, and what the engine posted to itself. Of this life only."""
@@ -282,6 +289,16 @@ class Loop:
         else:
             origin.reply(ref, _CRASHED, None)  # what it was stays on this node
 
+    def _answer_beside(self, origin: Origin | None, ref: Any, value: object) -> None:
+        self._flush()  # what the handlers have collected so far, perhaps for somebody else
+        self._answer(origin, ref, value)
+        self._flush()
+
+    def _fail_beside(self, origin: Origin | None, ref: Any, error: Exception | None) -> None:
+        self._flush()
+        self._refuse(origin, ref, self._stopped() if error is None else Crashed(words(error)))
+        self._flush()
+
     def _flush(self) -> None:
         origin, self._replied = self._replied, None
         if origin is not None:
@@ -299,6 +316,8 @@ class Loop:
         if self._asked == (origin, correlation):
             if self._asked_scope is not None:
                 self._asked_scope.cancel()
+            return
+        if self._besides.cancel(origin, correlation):
             return
         self._mailbox.withdraw(origin, correlation)
         if self._batch is not None and self._batch.origin == origin and self._batch.kind == _ASK:

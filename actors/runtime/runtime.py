@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import Final
 
 import trio
@@ -26,6 +27,8 @@ from actors.runtime.verbs import Verbs
 from actors.runtime.waits import Waits
 
 SLICE: Final = 256
+_ENDS: Final = 1024
+"""Engines of which it is remembered how they ended."""
 
 
 class Runtime(Verbs):
@@ -61,6 +64,13 @@ class Runtime(Verbs):
         self.is_over = False
         self._engines: trio.Nursery | None = None
         self._network: Callable[..., None] | None = None
+        self.on_demand: dict[str, Callable[[], Engine]] = {}
+        """Reserved engines that start when they are first asked for (`demand`)."""
+        self.next_stay = count(1).__next__
+        """A number for each engine that is spawned."""
+        self.stopping = False
+        """Users' engines end because the node does."""
+        self._ends: dict[int, str] = {}
         self._handled = self._crashes = self._restarts = 0
 
     # -- running -----------------------------------------------------------------------------------------
@@ -139,6 +149,7 @@ class Runtime(Verbs):
 
     async def stop_engines(self) -> None:
         """End all engines that are not reserved, so that the network can still carry their last words."""
+        self.stopping = True
         ending = [cell for cell in self.directory.values() if not cell.reserved]
         for cell in ending:
             cell.cancel()
@@ -151,9 +162,24 @@ class Runtime(Verbs):
         """The engine of this name."""
         return self.directory.get(name)
 
+    def demand(self, name: str) -> Cell | None:
+        """The engine of this name; one that starts on demand is started. None if there is none, or the node ends."""
+        cell = self.directory.get(name)
+        if cell is None and name in self.on_demand and self._network is not None and not self.stopping:
+            self.spawn(self.on_demand[name](), name, reserved=True)
+            cell = self.directory[name]
+        return cell
+
+    def end_of(self, stay: int) -> str | None:
+        """How the engine with this number ended; None if that is not known, or not any more."""
+        return self._ends.get(stay)
+
     def forget(self, cell: Cell) -> None:
-        """The engine has ended: its name is free, its figures stay in the totals."""
+        """The engine has ended: its name is free, its figures stay in the totals, and for a while how it ended."""
         del self.directory[cell.name]
+        self._ends[cell.stay] = cell.end
+        if len(self._ends) > _ENDS:
+            del self._ends[next(iter(self._ends))]
         self._handled += cell.handled
         self._crashes += cell.crashes
         self._restarts += cell.restarts

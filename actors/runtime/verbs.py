@@ -142,7 +142,11 @@ class Verbs:
     # -- ask ---------------------------------------------------------------------------------------------
 
     async def ask(self, to: EngineID, msg: Request[R], *, prefs: TransportPrefs = PREFS, expiry: float = EXPIRY) -> R:
-        """The reply, else raise the outcome. Cancelled, an async handler that works on it is cancelled too."""
+        """The reply, else raise the outcome. Cancelled, an async handler that works on it is cancelled too.
+
+        On another node that handler has the time that is left here: the expiry, or what the asker's cancel scopes
+        leave when it asks, if that is less (PROTOCOL Q2). In a handler, that is at most what its own asker waits.
+        """
         port = self.ports.get(to)
         if port is None or (not port.local and port.closed):
             port = await self._port_or_checkpoint(to)
@@ -173,6 +177,7 @@ class Verbs:
     ) -> object:
         runtime, data = self._runtime, encode(msg)
         slot = runtime.asks.open(runtime.clock.now() + expiry, type(msg), to.node or runtime.id)
+        slot.until = trio.current_effective_deadline()
         alarm = runtime.clock.call_at(slot.deadline, slot.expire)
         try:
             await port.ask(data, expiry, prefs, slot)

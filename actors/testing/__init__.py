@@ -5,6 +5,7 @@
     faults                 Cut, Partition, Crash …: what `sim.inflict` takes
     SimulatedNetwork       what lies between the nodes, for tests of transports or of faults of your own
     run_virtual            Trio under a virtual clock, with tasks in an order that a seed decides
+    open_fault_proxy       between real sockets on loopback: latency, bandwidth, cuts, blackholes, corruption (`toxics`)
     judge.judge            what a history breaks of the promises P1 to P9
     plugin                 for pytest: the fixtures `cluster` and `seed`, the options `--actors-seed` and others
 
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from actors.testing import faults
     from actors.testing.cluster.simulation import NotRunning, NotSettled, Simulation
+    from actors.testing.faultproxy import open_fault_proxy
     from actors.testing.history.records import History, Violation
     from actors.testing.network.wires import SimulatedNetwork
     from actors.testing.seeds.simulate import simulate
@@ -33,11 +35,13 @@ __all__ = [
     "SimulationHung",
     "Violation",
     "faults",
+    "open_fault_proxy",
     "run_virtual",
     "simulate",
 ]
 
 _HOMES = {
+    "actors.testing.faultproxy": ("open_fault_proxy",),
     "actors.testing.history.records": ("History", "Violation"),
     "actors.testing.seeds.simulate": ("simulate",),
     "actors.testing.cluster.simulation": ("NotRunning", "NotSettled", "Simulation"),

@@ -54,7 +54,7 @@ class Delivery:
 
     def find(self, name: str) -> _Door | None:
         """The way into the engine of that name, if one lives here."""
-        cell = self.runtime.directory.get(name)
+        cell = self.runtime.directory.get(name) or self.runtime.demand(name)
         if cell is None:
             self._doors.pop(name, None)
             return None
@@ -115,8 +115,10 @@ class _Door:
         self.cell.mailbox.deliver(batch)
 
     def cancel(self, inlet: Inlet, correlations: list[int]) -> None:
+        origin = self._origin_of(inlet)
         for correlation in correlations:
-            self.cell.cancel_ask(self._origin_of(inlet), correlation)
+            origin.withdrawn(correlation)
+            self.cell.cancel_ask(origin, correlation)
 
     def _origin_of(self, inlet: Inlet) -> _Origin:
         receive = self._delivery.half.receive
@@ -151,6 +153,10 @@ class _Origin:
         for item in run.items:
             correlation: int = item[0]  # type: ignore[index]  # an ASK run's items are pairs
             self._deadlines[correlation] = run.deadline
+
+    def withdrawn(self, correlation: int) -> None:
+        """Nobody waits for this answer any more (Q1)."""
+        self._deadlines.pop(correlation, None)
 
     def consumed(self, count: int, size: int) -> None:
         """There is room again; the peer learns it when that is worth a word."""

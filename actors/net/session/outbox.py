@@ -133,7 +133,7 @@ class Port(Lane):
             port = await self._wait_room(size, expiry, Port._has_room)
         outbox = port.outbox
         outbox.close_run(port)
-        run = Run(port, kind, slot.deadline, [data], [slot])
+        run = Run(port, kind, slot.deadline, [data], [slot], slot.until)
         if kind is Kind.ASK:
             slot.withdraw = partial(outbox.withdraw, run, slot.correlation)
         outbox.hand_over(run)
@@ -335,7 +335,8 @@ class Outbox:
         if self._onlooker is not None:
             self._onlooker.withdrawn(run)
         if run.number:
-            self.hand_over(Run(run.lane, Kind.CANCEL, self.clock.now() + _CANCEL_EXPIRY, [_encode(correlation)]))
+            until = max(run.deadline, self.clock.now() + _CANCEL_EXPIRY)  # the handler ends with its ask's time at last
+            self.hand_over(Run(run.lane, Kind.CANCEL, until, [_encode(correlation)]))
         else:
             self.transmit.withdraw(run)
             self.settled()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 from typing import Protocol
 
 from actors.errors import Delivered, Expired, Lost, Outcome, SendError
@@ -98,10 +99,16 @@ class Run:
     `items` is None and `sizes` remembers what they weighed. `number` is the first one's, 0 before the first write.
     """
 
-    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "size", "sizes", "waiters")
+    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "size", "sizes", "until", "waiters")
 
     def __init__(
-        self, lane: Lane, kind: Kind, deadline: float, items: list[bytes], waiters: list[Waiter] | None = None
+        self,
+        lane: Lane,
+        kind: Kind,
+        deadline: float,
+        items: list[bytes],
+        waiters: list[Waiter] | None = None,
+        until: float = inf,
     ) -> None:
         self.lane = lane
         self.kind = kind
@@ -109,6 +116,8 @@ class Run:
         self.items: list[bytes] | None = items
         self.sizes: list[int] = []
         self.waiters = waiters
+        self.until = until
+        """What its receiver is told of, if it is before the deadline (Q2)."""
         self.number = 0
         self.count = len(items)
         self.size = 0
@@ -121,7 +130,7 @@ class Run:
 
     def take(self, count: int) -> Run:
         """Cut off the first `count` messages as a run of their own."""
-        head = Run(self.lane, self.kind, self.deadline, [])
+        head = Run(self.lane, self.kind, self.deadline, [], until=self.until)
         head.count, head.number = count, self.number
         if self.items is None:
             head.items = None

@@ -85,12 +85,19 @@ class Transmit:
             self._onlooker.accepted(run)
 
     def queue(self, run: Run) -> None:
-        """An admitted run joins its lane, unless it was withdrawn on the way."""
+        """An admitted run joins its lane, unless it was withdrawn on the way.
+
+        A CANCEL goes before all that was never written: its ask was, and what waits for credit may wait for the very
+        handler that is to be cancelled (Q1).
+        """
         if not run.count:
             return
         lane = run.lane
         self._watch(run)
-        if run.size > self.max_message:
+        if run.kind is Kind.CANCEL:
+            lane.queue.appendleft(run)
+            self._unblock(lane.target)
+        elif run.size > self.max_message:
             lane.queue.extend(self._without_giants(run))
         else:
             lane.queue.append(run)
@@ -295,7 +302,8 @@ class Transmit:
                 array = _array(run.count)
                 parts.append(array)
                 parts += run.items
-                size, kind, ttl = len(array) + run.size, run.kind, ceil((run.deadline - now) * 1000)
+                left = min(run.deadline, run.until) - now
+                size, kind, ttl = len(array) + run.size, run.kind, ceil(left * 1000) if left > 0 else 0
             payload += size
             heads.append(RunHead(lane.lane, kind, run.count, ttl, size))
         parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)

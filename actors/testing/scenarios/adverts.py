@@ -151,6 +151,8 @@ REMOTE = ("tcp://192.0.2.1:1", "tcp://node.example:1", "tls://192.0.2.1:1", "tls
 class Knocking:
     """A transport that only remembers where it was to knock."""
 
+    serve = None
+
     def __init__(self, scheme: str, knocks: list[tuple[float, str]]) -> None:
         self.scheme = scheme
         self.secure = scheme == "tls"

@@ -47,7 +47,8 @@ async def one_way(sim: Simulation) -> None:
             (OneWay(quiet, loud), Deaf(quiet, loud, round(rng.uniform(0.1, 60), 3)), Cut(one, other, loud))
         )
         broken = await sim.inflict(fault)
-        within = alive.dead_after + alive.ping_after + 1.0
+        # 64 KiB that its socket still takes are a sign of life (T1), once: no more fits into it.
+        within = 2 * alive.dead_after + alive.ping_after + 1.0
         if broken and not isinstance(fault, Deaf):
             lost = lambda: all(each.dialer.lost and each.acceptor.lost for each in before)  # noqa: E731
             await sim.until(lost, f"both ends to find out about {fault}", within=within)

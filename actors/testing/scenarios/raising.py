@@ -120,7 +120,8 @@ async def raising(sim: Simulation) -> None:
     assert not crashed, f"a handler took down more than its engine: {crashed}"
     for sender, receiver in ((one, other), (other, one)):
         n = traffic.take()
-        value = await sim.ask(sender, sim.to(receiver, "sink"), Question(n), expiry=10.0)
+        # An end that has not noticed a cut yet finds out by a missing heartbeat.
+        value = await sim.ask(sender, sim.to(receiver, "sink"), Question(n), expiry=LONG)
         assert value == -n, f"{sender} asks {receiver}: {value!r}"
     nobody_broke_the_protocol(sim)
 

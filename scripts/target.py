@@ -1,0 +1,89 @@
+"""The node that scripts/hostile and scripts/storm do harm to: an engine that answers, and says how its loop fares.
+
+actors run --app scripts.target:setup
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import deque
+from time import perf_counter
+
+import trio
+from msgspec import Struct, field
+
+from actors import Engine, Message, Node, Request, on
+
+BEAT = 0.01
+"""Seconds between two looks at the clock."""
+
+
+class Count(Request[int], tag="target.count"):
+    """Answered with one more."""
+
+    n: int
+
+
+class Lag(Struct, frozen=True):
+    """How a node's loop fared, in seconds."""
+
+    beats: tuple[float, ...]
+    """How late each was, but for the garbage collector."""
+    collector: float
+    """The longest that it took at a time."""
+
+
+class Lags(Request[Lag], tag="target.lags"):
+    """Of the time since the last question."""
+
+
+class Cargo(Message, tag="target.cargo"):
+    """Something to keep."""
+
+    data: bytes
+
+
+class Target(Engine):
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+    collections: list[float] = field(default_factory=list)
+
+    @on(Count)
+    def count(self, msg: Count) -> int:
+        return msg.n + 1
+
+    @on(Lags)
+    def tell_lags(self, _: Lags) -> Lag:
+        lag = Lag(tuple(round(each, 5) for each in self.lags), max(self.collections, default=0.0))
+        self.lags.clear()
+        self.collections.clear()
+        return lag
+
+    @on(Cargo)
+    def cargo(self, _: Cargo) -> None:
+        """It is of no use."""
+
+    async def port(self) -> None:
+        spent = began = 0.0
+
+        def collecting(phase: str, _: object) -> None:
+            nonlocal spent, began
+            if phase == "start":
+                began = perf_counter()
+            else:
+                took = perf_counter() - began
+                self.collections.append(took)
+                spent += took
+
+        gc.callbacks.append(collecting)
+        try:
+            while True:
+                due, spent = trio.current_time() + BEAT, 0.0
+                await trio.sleep_until(due)
+                self.lags.append(max(0.0, trio.current_time() - due - spent))
+        finally:
+            gc.callbacks.remove(collecting)
+
+
+def setup(node: Node) -> None:
+    """What the process does once its node runs."""
+    node.spawn(Target(), "target")
