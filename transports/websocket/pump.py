@@ -11,6 +11,7 @@ from typing import Final, TypeAlias
 
 import trio
 from trio_websocket import (
+    CloseReason,
     ConnectionClosed,
     ConnectionRejected,
     WebSocketConnection,
@@ -81,8 +82,10 @@ class Carrier(trio.abc.Stream):
         if not count and not self._is_open:
             raise ConnectionLost(CLOSED_BY_PEER)
         self.unfinished += count
-        if self.unfinished > (_UNFINISHED if self._is_open else _UPGRADE):
-            raise ConnectionLost(f"WebSocket: the peer sent {self.unfinished} bytes without a message among them")
+        if not self._is_open and self.unfinished > _UPGRADE:
+            raise ConnectionLost(f"WebSocket: its upgrade is longer than {_UPGRADE} bytes")
+        if self.unfinished > _UNFINISHED:
+            raise ConnectionLost(f"WebSocket: {self.unfinished} bytes without a message among them")
         return bytes(buffer[:count])
 
     async def _receive(self, buffer: memoryview) -> int:
@@ -170,11 +173,12 @@ async def _read(stream: WebSocketStream, socket: WebSocketConnection, carrier: C
                 return
             stream.put(message)
     except ConnectionClosed as closed:
-        code = closed.reason.code if closed.reason else 1006
-        if code in _IN_ORDER:
+        if closed.reason is None:
+            return  # the library's task broke, and its error says why
+        if closed.reason.code in _IN_ORDER:
             stream.end(CLOSED_BY_PEER, in_order=True)
         else:
-            stream.end(_closed(closed, carrier))
+            stream.end(_closed(closed.reason, carrier))
 
 
 async def _write(stream: WebSocketStream, socket: WebSocketConnection) -> None:
@@ -187,9 +191,8 @@ async def _write(stream: WebSocketStream, socket: WebSocketConnection) -> None:
         stream.end_sending(CLOSED_BY_PEER)
 
 
-def _closed(closed: ConnectionClosed, carrier: Carrier) -> str:
-    reason = closed.reason
-    if reason is None or reason.code == 1006:
+def _closed(reason: CloseReason, carrier: Carrier) -> str:
+    if reason.code == 1006:
         return carrier.why
     return f"WebSocket: closed with {reason.code}, {_shown(reason.reason or reason.name)}"
 

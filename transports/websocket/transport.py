@@ -34,6 +34,11 @@ class WebSocketTransport:
         self._begun, self._to_serve = trio.open_memory_channel[Pump](inf)
         """Bounded by what it stands for: sockets that are open."""
 
+    @property
+    def connections(self) -> int:
+        """How many are open, or end just now."""
+        return len(self._live)
+
     async def serve(self) -> None:
         """See Transport. Each connection is moved by a task in here, and no error in one of them leaves it.
 
