@@ -125,7 +125,7 @@ PLANTS = [
     Plant("actors/engine/policy.py", "import random", "pure"),
     Plant("transports/addresses.py", "from transports.tcp.stream import *", "pure"),
     Plant("actors/state.py", "import rich", "console"),
-    Plant("transports/websocket.py", "import trio_websocket", "websocket"),
+    Plant("transports/websocket/transport.py", "import trio_websocket", "websocket"),
 ]
 
 

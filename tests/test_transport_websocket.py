@@ -20,12 +20,12 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from transports.addresses import TLSAddress, WSAddress, WSSAddress
 from transports.base import Listener, Stream, send_all
 from transports.builtin import ws, wss
-from transports.certificates import make_certificate
 from transports.errors import AddressError, ConnectFailed, ConnectionLost
-from transports.streams import LINGER
-from transports.tls import TlsTransport
-from transports.websocket import WebSocketTransport
-from transports.websocket_pump import MAX_MESSAGE, SUBPROTOCOL
+from transports.tcp.stream import LINGER
+from transports.tls.certificates import make_certificate
+from transports.tls.transport import TlsTransport
+from transports.websocket.pump import MAX_MESSAGE, SUBPROTOCOL
+from transports.websocket.transport import WebSocketTransport
 
 LOOPBACK = WSAddress("127.0.0.1", 0)
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="  # RFC 6455 1.3
