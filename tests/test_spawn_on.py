@@ -164,7 +164,7 @@ async def test_engines_are_bounded_for_each_peer() -> None:
 async def test_engines_that_have_ended_are_not_remembered_without_end() -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         for token in range(300):
             answer = await nodes["a"].ask(keeper, Lend("adder", token, 1000.0))
             await nodes["a"].ask(EngineID(ID["b"], answer.name), Leave())  # type: ignore[union-attr]
@@ -210,7 +210,7 @@ async def test_a_node_that_cannot_be_reached_is_an_outcome() -> None:
 async def test_nobody_can_end_or_prolong_what_runs_for_another() -> None:
     async with bench("a", "b", "c") as nodes:
         await offering(nodes)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         assert await nodes["a"].ask(keeper, Lend("adder", 7, 10.0)) == await nodes["a"].ask(
             keeper, Lend("adder", 7, 10.0)
         )
@@ -227,7 +227,7 @@ async def test_nobody_can_end_or_prolong_what_runs_for_another() -> None:
 async def test_a_lease_without_end_or_sense_is_refused(seconds: float) -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes)
-        refused = await outcome(lambda: nodes["a"].ask(EngineID(ID["b"], "keeper"), Lend("adder", 7, seconds)))
+        refused = await outcome(lambda: nodes["a"].ask(EngineID(ID["b"], "router.keeper"), Lend("adder", 7, seconds)))
         assert isinstance(refused, Refused)
         assert refused.reason == "bad_message"
         assert lent(nodes) == []
@@ -294,7 +294,7 @@ async def test_when_the_connection_does_not_come_back_both_sides_let_go_the_bloc
 async def test_nothing_runs_for_a_node_that_runs_anew(permanent: bool) -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes, permanent=permanent)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         await nodes["a"].ask(keeper, Lend("adder", 7, 1000.0))
         await nodes.kill("a", silently=True)
         assert len(lent(nodes)) == 1
@@ -350,7 +350,7 @@ async def test_what_a_block_raises_comes_out_as_it_is_and_the_engine_ends() -> N
 async def test_names_are_used_again_only_after_many_others() -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         names = []
         for token in range(1030):
             answer = await nodes["a"].ask(keeper, Lend("adder", token, 10.0))
