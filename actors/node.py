@@ -69,7 +69,7 @@ from actors.snapshots import (
 from actors.state import StateDir
 from transports.addresses import TransportAddress, parse_address
 from transports.base import Listener, Stream, Transport
-from transports.builtin import MISSING, built_in
+from transports.schemes import MISSING
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
@@ -348,7 +348,10 @@ async def open_node(
     runtime.gateway = network.table.outlet
     runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
     node = Node(network, name, os.getpid() if pid is None else pid)
-    transports = transports or built_in(key.private_key(), insecure=cfg.insecure)
+    if not transports:
+        from transports.builtin import built_in  # whoever brings its own need not wait for the import of these
+
+        transports = built_in(key.private_key(), insecure=cfg.insecure)
     by_scheme = {transport.scheme: transport for transport in transports}
     network.schemes = frozenset(by_scheme)
     async with _listening(listen, by_scheme) as listeners:

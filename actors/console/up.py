@@ -37,7 +37,7 @@ async def up(
     from actors.console.choices import checked_nodes, checked_seconds, checked_transport
     from actors.console.exits import UsageError
     from actors.console.launch import Launch, run_detached, run_here, run_processes
-    from transports.builtin import MISSING
+    from transports.schemes import MISSING
 
     launch = Launch(
         nodes=checked_nodes(nodes, 1),
