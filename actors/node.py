@@ -28,19 +28,17 @@ from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
-from actors.net.connecting.selection import Choice
-from actors.net.figures import link_snapshot
+from actors.net.figures import address_snapshots, link_snapshot, proxy_snapshot, whole_ledger
 from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
-from actors.net.offers import choices_for
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.slots import Slots
 from actors.net.router import Router
 from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
-from actors.net.session.runs import FLAT, Ledger
+from actors.net.session.runs import FLAT
 from actors.net.transport_connection import Handoff, TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (
@@ -60,14 +58,13 @@ from actors.snapshots import (
     AddressSnapshot,
     DeadLetterSnapshot,
     EngineSnapshot,
-    LedgerSnapshot,
     LinkSnapshot,
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
 )
 from actors.state import StateDir
-from transports.addresses import TransportAddress, parse_address
+from transports.addresses import parse_address
 from transports.base import Listener, Stream, Transport
 from transports.schemes import MISSING
 
@@ -200,14 +197,7 @@ class Node:
 
     def explain(self, node: NodeID) -> list[AddressSnapshot]:
         """Each address of a node: when it would be dialed, in order, and why. Empty for one that is not known."""
-        record = self._network.peers.find(node)
-        if record is None:
-            return []
-        entry = self._network.table.find(node)
-        link = entry.session.current if entry and entry.session else None
-        used = link.stream.remote if link else None
-        choices = choices_for(self._network, record, self.runtime.clock.now())
-        return [_address(choice, in_use=str(choice.address) == used) for choice in choices]
+        return address_snapshots(self._network, node)
 
     def cut(self, node: NodeID) -> bool:
         """Sever the current connection as a fault would, without a word. Whether there was one."""
@@ -224,7 +214,6 @@ class Node:
         """This moment's figures."""
         network, statistics = self._network, self.runtime.statistics()
         entries = list(network.table)
-        ledgers = [_ledger(entry) for entry in entries]
         return NodeSnapshot(
             name=self.name,
             id=str(self.id),
@@ -235,7 +224,7 @@ class Node:
                 engines=statistics.engines,
                 proxies=len(entries),
                 connected=sum(self.is_connected(entry.peer) for entry in entries),
-                ledger=_sum([_past(network.past), *ledgers]),
+                ledger=whole_ledger(network),
                 received=sum(record.receive.received for record in network.peers if record.receive),
                 dead_letters=statistics.dead_letters,
                 uptime=self.runtime.clock.now() - self._began,
@@ -245,7 +234,7 @@ class Node:
     def proxies(self) -> list[ProxySnapshot]:
         """Each Node Proxy's figures."""
         now = self.runtime.clock.now()
-        return [_proxy(self.name or self.id.short, entry, now) for entry in self._network.table]
+        return [proxy_snapshot(self.name or self.id.short, entry, now) for entry in self._network.table]
 
     def engines(self) -> list[EngineSnapshot]:
         """Each engine's figures, the network's own included."""
@@ -278,7 +267,7 @@ class Node:
     def link(self, node: NodeID) -> LinkSnapshot | None:
         """One Node Proxy, looked at closely; None if there is none for this node."""
         entry = self._network.table.find(node)
-        return None if entry is None else link_snapshot(self._network, entry, self.explain(node))
+        return None if entry is None else link_snapshot(self._network, entry)
 
     def dead_letters(self) -> list[DeadLetterSnapshot]:
         """The last messages that were told and did not arrive, oldest first."""
@@ -466,72 +455,3 @@ async def _connected(node: NodeID, events: trio.MemoryReceiveChannel[Event]) -> 
             case _:
                 pass
     raise Refused("stopping", "this node has stopped")
-
-
-# -- figures ----------------------------------------------------------------------------------------------
-
-
-def _ledger(entry: Entry) -> LedgerSnapshot:
-    """Counted from both sides: what was accepted, and what became of it or still lies here."""
-    outbox, ledger = entry.outbox, entry.outbox.transmit.ledger
-    return LedgerSnapshot(
-        accepted=outbox.accepted,
-        delivered=ledger.delivered,
-        sent=ledger.sent,
-        expired=ledger.expired,
-        lost=ledger.lost,
-        refused=ledger.refused,
-        in_flight=outbox.queued + outbox.transmit.unacknowledged,
-    )
-
-
-def _past(ledger: Ledger) -> LedgerSnapshot:
-    return LedgerSnapshot(**{field: getattr(ledger, field) for field in Ledger.__slots__})
-
-
-def _sum(ledgers: Sequence[LedgerSnapshot]) -> LedgerSnapshot:
-    fields = LedgerSnapshot.__struct_fields__
-    return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
-
-
-def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapshot:
-    record = choice.record
-    return AddressSnapshot(
-        url=str(choice.address),
-        weight=choice.weight,
-        after=choice.delay,
-        why=choice.why,
-        failures=record.failures,
-        error=record.error,
-        proven=record.proven,
-        rtt_ms=record.rtt * 1000 if record.rtt is not None else None,
-        in_use=in_use,
-    )
-
-
-def _proxy(node: str, entry: Entry, now: float) -> ProxySnapshot:
-    session, outbox, outlook = entry.session, entry.outbox, entry.outlook
-    link = session.current if session else None
-    receive = entry.record.receive
-    return ProxySnapshot(
-        node=node,
-        peer=entry.peer.short,
-        peer_id=str(entry.peer),
-        permanence="permanent" if entry.record.holders else "ephemeral",
-        state=entry.life.phase.value,
-        transport=link.stream.remote.partition(":")[0] if link else None,
-        address=link.stream.remote if link else None,
-        rtt_ms=link.liveness.rtt * 1000 if link and link.liveness.rtt is not None else None,
-        ledger=_ledger(entry),
-        connections=session.connections if session else 0,
-        reconnects=session.reconnects if session else 0,
-        resent=outbox.transmit.resent,
-        duplicates_dropped=receive.duplicates if receive else 0,
-        queued=outbox.queued,
-        retained=outbox.transmit.unacknowledged,
-        fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,
-        since=now - outlook.since,
-        why=outlook.why,
-        failures=outlook.failures,
-        retry_in=None if outlook.due is None else max(0.0, outlook.due - now),
-    )

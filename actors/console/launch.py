@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from math import inf
 from pathlib import Path
@@ -60,15 +60,7 @@ async def run_processes(launch: Launch, show: Show) -> None:
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
-        async with open_cluster(
-            launch.nodes,
-            processes=True,
-            app=APP,
-            transport=_linked(launch.transport),
-            topology=launch.topology,
-            permanent=True,
-            cluster=launch.cluster,
-        ) as nodes:
+        async with _processes(launch) as nodes:
             show(await _look(cluster_directory(launch.cluster), began))
             await _wait(launch, partial(_all_ended, nodes, cluster_directory(launch.cluster)))
         nursery.cancel_scope.cancel()
@@ -80,15 +72,7 @@ async def run_watched(launch: Launch, watch: Callable[[Path], Awaitable[None]]) 
     What they say meanwhile would spoil the screen: it is kept, and said at the end.
     """
     with words_kept():
-        async with open_cluster(
-            launch.nodes,
-            processes=True,
-            app=APP,
-            transport=_linked(launch.transport),
-            topology=launch.topology,
-            permanent=True,
-            cluster=launch.cluster,
-        ):
+        async with _processes(launch):
             with trio.move_on_after(inf if launch.seconds is None else launch.seconds):
                 await watch(cluster_directory(launch.cluster))
 
@@ -138,9 +122,16 @@ def words_kept() -> Iterator[None]:
             say(*words.read().decode("utf-8", "replace").splitlines()[-_LAST_WORDS:])
 
 
-def _linked(transport: str) -> Linked:
-    """As `open_cluster` calls it; checked by whoever made the launch."""
-    return cast("Linked", transport)
+def _processes(launch: Launch) -> AbstractAsyncContextManager[tuple[RemoteNode, ...]]:
+    return open_cluster(
+        launch.nodes,
+        processes=True,
+        app=APP,
+        transport=cast("Linked", launch.transport),  # checked by whoever made the launch
+        topology=launch.topology,
+        permanent=True,
+        cluster=launch.cluster,
+    )
 
 
 async def _serve(
