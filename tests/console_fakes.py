@@ -6,7 +6,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
@@ -117,3 +117,10 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         for line in self.rfile:
             self.wfile.write(self.server.node.answer(line))
+
+
+@contextmanager
+def serving(names: str) -> Iterator[dict[str, FakeNode]]:
+    """A node for each letter, in one cluster."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(FakeNode(name).served()) for name in names}

@@ -6,16 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import Capture, data_of, running_up
 
 from actors.console.main import main
 
-Capture = pytest.CaptureFixture[str]
 PATIENCE = 60
 
 
@@ -24,24 +21,6 @@ def own_runtime_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     directory = tmp_path_factory.mktemp("x")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     return directory
-
-
-def data_of(capture: Capture) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(capture.readouterr().out)["data"]
-    return data
-
-
-@contextmanager
-def running_up(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`actors up 1`, once it is up."""
-    command = [sys.executable, "-m", "actors", "up", "1", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as up:
-        try:
-            assert up.stdout is not None
-            assert up.stdout.readline().startswith(b"{")
-            yield up
-        finally:
-            up.kill()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +43,7 @@ def test_up_without_json_prints_a_table_and_what_to_try(capsys: Capture) -> None
 
 
 def test_a_cluster_of_that_name_that_runs_already_is_not_touched(capsys: Capture) -> None:
-    with running_up("--transport", "memory") as up:
+    with running_up("1", "--transport", "memory") as up:
         assert main(["up", "1", "--transport", "memory"]) == 78
         assert "actors down --cluster local" in capsys.readouterr().err
         up.send_signal(signal.SIGTERM)
@@ -78,7 +57,7 @@ def test_nodes_in_memory_cannot_be_left_behind(capsys: Capture) -> None:
 
 @pytest.mark.slow
 def test_up_ends_when_its_nodes_are_taken_down_from_elsewhere() -> None:
-    with running_up() as up:
+    with running_up("1") as up:
         assert main(["down"]) == 0
         _, words = up.communicate(timeout=PATIENCE)
         assert up.returncode == 0

@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from commands import Capture, data_of, running_up
 
 from actors.cluster.endings import wait_ended
 from actors.console.main import main
@@ -24,7 +24,6 @@ from actors.snapshots import ProxySnapshot
 
 pytestmark = pytest.mark.slow
 
-Capture = pytest.CaptureFixture[str]
 PATIENCE = 30
 
 
@@ -51,11 +50,6 @@ def healed(cluster: str) -> Iterator[str]:
     yield cluster
     assert main(["fault", "heal", "--cluster", cluster]) == 0
     until(cluster, linked)
-
-
-def data_of(capture: Capture) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(capture.readouterr().out)["data"]
-    return data
 
 
 def nodes_of(cluster: str, capture: Capture) -> dict[str, dict[str, Any]]:
@@ -108,19 +102,6 @@ def ended(pid: int) -> None:
             await wait_ended(pid)
 
     trio.run(wait)
-
-
-@contextmanager
-def running_up(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`actors up`, once it is up."""
-    command = [sys.executable, "-m", "actors", "up", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as up:
-        try:
-            assert up.stdout is not None
-            assert up.stdout.readline().startswith(b"{")
-            yield up
-        finally:
-            up.kill()
 
 
 # -- connections ------------------------------------------------------------------------------------------

@@ -10,17 +10,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
-from console_fakes import FakeNode, fails, proxy_snapshot
+from commands import Capture, data_of
+from console_fakes import FakeNode, fails, proxy_snapshot, serving
 
 from actors.console.main import main
 from actors.control.messages import ProxiesAre
 from actors.control.sockets import cluster_directory
 
 pytestmark = pytest.mark.slow
-Capture = pytest.CaptureFixture[str]
 ROOT = Path(__file__).parents[1]
 
 
@@ -32,13 +31,8 @@ def own_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def nodes() -> Iterator[dict[str, FakeNode]]:
-    with ExitStack() as stack:
-        yield {name: stack.enter_context(FakeNode(name).served()) for name in "ab"}
-
-
-def data_of(capture: Capture) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(capture.readouterr().out)["data"]
-    return data
+    with serving("ab") as nodes:
+        yield nodes
 
 
 # -- one frame --------------------------------------------------------------------------------------------

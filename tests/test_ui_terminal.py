@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import trio
-from console_fakes import FakeNode, fails
+from console_fakes import FakeNode, fails, serving
 from terminal import ACTORS, ENTER, LEAVE, Terminal, open_terminal
 
 from actors.cluster.links import Topology
@@ -149,8 +149,8 @@ def test_a_killed_node_that_comes_back_is_dialed_at_once_by_the_suggested_comman
 
 @pytest.fixture
 def nodes() -> Iterator[dict[str, FakeNode]]:
-    with ExitStack() as stack:
-        yield {name: stack.enter_context(FakeNode(name).served()) for name in "ab"}
+    with serving("ab") as nodes:
+        yield nodes
 
 
 @pytest.fixture
