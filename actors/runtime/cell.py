@@ -134,6 +134,8 @@ class Cell:
         self.crashes += 1
         tag = "" if message is None else tag_of(message)
         _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error)
+        if self.runtime.witness is not None and not self.reserved:
+            self.runtime.witness.crashed(life, error, message)
         self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
 
     def _judge(self, life: Life) -> Verdict:
