@@ -229,6 +229,8 @@ def _many(messages: int) -> Scenario:
             await runtime.tell(counter, app.Add(n))
             if n % 100 == 0:
                 await runtime.ask(odds, app.Look(str(n)))
+            if n % 1000 == 0:
+                await trio.sleep(10)  # it may crash three times in five seconds
         await runtime.ask(counter, app.Add(0))
 
     return scenario
