@@ -31,6 +31,7 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "tell": ("verbs:tell", "Hand a message over and return."),
     },
     "Help": {
+        "debug": ("debug:app", "Collect what a maintainer needs to see of a cluster."),
         "explain": ("explain:explain", "Say what an error code means, and what to do."),
     },
     "One node": {

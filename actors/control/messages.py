@@ -136,6 +136,16 @@ class DeadLettersAre(ControlReply, tag="dead_letters"):
     letters: tuple[DeadLetterSnapshot, ...]
 
 
+class GetEvents(ControlRequest, tag="recent"):
+    """-> EventsAre"""
+
+
+class EventsAre(ControlReply, tag="recent"):
+    """The last ones, oldest first."""
+
+    events: tuple[Happened, ...]
+
+
 class Follow(ControlRequest, tag="events"):
     """-> Done, then Happened, one line an event, until the client closes its side or the node stops."""
 
@@ -374,6 +384,7 @@ Request: TypeAlias = (
     | ExplainProxy
     | GetEngines
     | GetDeadLetters
+    | GetEvents
     | Follow
     | Describe
     | Compose
@@ -403,6 +414,7 @@ Reply: TypeAlias = (
     | Migrating
     | EnginesAre
     | DeadLettersAre
+    | EventsAre
     | Happened
     | Described
     | Composed
