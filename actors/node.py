@@ -21,6 +21,7 @@ from random import Random, SystemRandom
 
 import trio
 
+from actors.admission import Admission, Capacity, admit_all, all_of
 from actors.config import Limits
 from actors.engine import Engine, Policy
 from actors.errors import ActorError, ConfigError, Lost, Refused
@@ -29,12 +30,12 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.selection import Choice
+from actors.net.door import Door
 from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
 from actors.net.offers import choices_for
 from actors.net.proving.adverts import NodeAdvert
-from actors.net.proving.slots import Slots
 from actors.net.router import Router
 from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
@@ -57,6 +58,7 @@ from actors.net.vocabulary import (
 from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
 from actors.snapshots import (
     AddressSnapshot,
+    DoorSnapshot,
     EngineSnapshot,
     LedgerSnapshot,
     NodeSnapshot,
@@ -235,6 +237,7 @@ class Node:
                 ledger=_sum([_past(network.past), *ledgers]),
                 received=sum(record.receive.received for record in network.peers if record.receive),
                 dead_letters=statistics.dead_letters,
+                door=_door(network.door),
                 uptime=self.runtime.clock.now() - self._began,
             ),
         )
@@ -280,6 +283,7 @@ async def open_node(
     transports: Sequence[Transport] | None = None,
     insecure: bool = False,
     limits: Limits | None = None,
+    policy: Admission = admit_all,
     cfg: NetworkCfg | None = None,
     strict: bool = False,
     random: Random | None = None,
@@ -292,6 +296,7 @@ async def open_node(
     key: who the node is; by default the key of `state_dir`, else a new one. listen: URLs to accept connections on.
     adverts: other nodes to know from the start; peers: those to keep a permanent link to. insecure: allow plain
     transports beyond the loopback interface. limits: what bounds the node.
+    policy: whom it dials and lets in (`actors.admission`).
 
     For tests and simulations: transports, in place of the built-in ones; strict, so that every local message goes
     through the codec; random and boot, in place of the system's randomness and clock; cfg, every number of the
@@ -306,10 +311,11 @@ async def open_node(
     random = random or SystemRandom()
     incarnation = Incarnation(state.next_boot(wall_ms) if state else wall_ms, random.getrandbits(64))
     limits = limits or Limits()
+    policy = all_of(policy, Capacity(links=limits.links, kept=limits.links_kept))
     cfg = cfg or _network_cfg(limits, insecure)
     runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
     runtime.asks = Asks(random.getrandbits(62))
-    network = Network(key, incarnation, runtime, random, cfg, conditions)
+    network = Network(key, incarnation, runtime, random, cfg, conditions, policy)
     runtime.next_stay = count(incarnation.random >> 1).__next__
     runtime.gateway = network.table.outlet
     runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
@@ -357,6 +363,8 @@ def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
         watches=limits.watches_per_peer,
         unproven=limits.unproven,
         unproven_per_source=limits.unproven_per_source,
+        handshakes=limits.handshakes_per_second,
+        secure_handshakes=limits.secure_handshakes_per_second,
         insecure=insecure,
     )
 
@@ -395,7 +403,7 @@ async def _start_network(
             network=network, transport=transport, accepted=stream, claim=claim, handoff=Handoff()
         )
 
-    runtime, cfg = network.runtime, network.cfg
+    runtime = network.runtime
     runtime.spawn(Router(network=network, make_proxy=make_proxy), "router", reserved=True)
     for scheme, transport in transports.items():
         protocol = TransportProtocol(
@@ -403,7 +411,6 @@ async def _start_network(
             transport=transport,
             listeners=tuple(listener for its, listener in listeners if its == scheme),
             make_connection=make_connection,
-            slots=Slots(cfg.unproven, cfg.unproven_per_source),
         )
         runtime.spawn(protocol, f"transport.{scheme}", reserved=True)
     await runtime.ask(ROUTER, ConnectedNodes())  # it has started when it answers
@@ -432,6 +439,19 @@ async def _connected(node: NodeID, events: trio.MemoryReceiveChannel[Event]) -> 
 
 
 # -- figures ----------------------------------------------------------------------------------------------
+
+
+def _door(door: Door) -> DoorSnapshot:
+    counters = door.counters
+    return DoorSnapshot(
+        unproven=len(door.slots),
+        came=counters.came,
+        proven=counters.proven,
+        evicted=door.slots.evicted,
+        delayed=counters.delayed,
+        hinted=counters.hinted,
+        refused=counters.refused,
+    )
 
 
 def _ledger(entry: Entry) -> LedgerSnapshot:

@@ -30,6 +30,22 @@ class LedgerSnapshot(Snapshot):
         return self.accepted == ended + self.in_flight
 
 
+class DoorSnapshot(Snapshot):
+    """Connections that came to a node since it started; `unproven` is how many have not proved themselves now."""
+
+    unproven: int = 0
+    came: int = 0
+    proven: int = 0
+    evicted: int = 0
+    """Unproven ones that had to make room (PROTOCOL H9)."""
+    delayed: int = 0
+    """Handshakes that came too fast, and waited for their turn (PROTOCOL H9)."""
+    hinted: int = 0
+    """Turned away before the proof, without a signature (PROTOCOL H5)."""
+    refused: int = 0
+    """Turned away after the proof, in signed words (PROTOCOL H7)."""
+
+
 class NodeStatistics(Snapshot):
     """Counters of one node since it started; `uptime` in seconds."""
 
@@ -41,6 +57,7 @@ class NodeStatistics(Snapshot):
     received: int
     dead_letters: int
     uptime: float
+    door: DoorSnapshot = DoorSnapshot()
 
 
 class NodeSnapshot(Snapshot):

@@ -13,15 +13,18 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from actors.admission import Admission, admit_all
 from actors.errors import Refused, SendError
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.locality import is_local
+from actors.net.door import Door
 from actors.net.life.table import Life
 from actors.net.loans import Loans
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
 from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.slots import Slots
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
 from actors.net.session.outbox import CAPACITY, Outbox
@@ -59,6 +62,9 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
     unproven: int = 256
     """Connections that have not proved themselves, in all and of one source (H9)."""
     unproven_per_source: int = 16
+    handshakes: float = 1000.0
+    """Handshakes a second that others may begin on plain transports, and on those that encrypt (H9)."""
+    secure_handshakes: float = 200.0
     insecure: bool = False
     """Whether plain transports may leave this machine."""
 
@@ -74,6 +80,7 @@ class Network:
         random: Random,
         cfg: NetworkCfg,
         conditions: Conditions | None = None,
+        policy: Admission = admit_all,
     ) -> None:
         self.key = key
         self.conditions = Conditions() if conditions is None else conditions
@@ -94,6 +101,16 @@ class Network:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
         self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
+        self.held = 0
+        """Peers whose link somebody here holds for permanent."""
+        self.door = Door(
+            runtime,
+            policy,
+            self._links,
+            Slots(cfg.unproven, cfg.unproven_per_source),
+            cfg.handshakes,
+            cfg.secure_handshakes,
+        )
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.duplicates: list[Incarnation] = []
@@ -136,6 +153,13 @@ class Network:
         self.duplicates.append(newest)
         if len(self.duplicates) == 1 and newest.boot < _MAX_CLAIMED_BOOT:
             self.incarnation = Incarnation(newest.boot + 1, self.random.getrandbits(64))
+
+    def _links(self, node: NodeID | None) -> tuple[bool, int, int]:
+        """What a policy hears of this node's links: is this one permanent, how many others, how many of them are."""
+        permanent = node is not None and self.table.is_permanent(node)
+        others = len(self.table) - (node is not None and self.table.find(node) is not None)
+        newcomers = self.door.newcomers(lambda peer: self.table.find(peer) is not None) - {node}
+        return permanent, others + len(newcomers), self.held - permanent
 
     def nonce(self) -> bytes:
         """32 fresh random bytes."""

@@ -93,7 +93,9 @@ class NodeProxyLocalState(Struct):
     handshakes: set[EngineID] = field(default_factory=set)
     """Connections of ours whose ConnectRequest is out."""
     denied: bool = False
-    """The peer has signed that it will not have us."""
+    """The peer has signed that it will not have us, or this node's policy will not have it."""
+    barred: set[str] = field(default_factory=set)
+    """Addresses of this attempt that the policy denied."""
 
 
 NodeProxyMailboxState: TypeAlias = MailboxStatistics
@@ -129,6 +131,7 @@ class NodeProxy(Engine):
     def of(cls, network: Network, entry: Entry) -> NodeProxy:
         """The proxy for an entry of the Router's table."""
         backoff = Backoff(network.cfg.backoff)
+        backoff.quiet(entry.record.quiet_until)
         table, record, outbox = network.table, entry.record, entry.outbox
         delivery = Delivery(
             network.runtime,
@@ -254,6 +257,7 @@ class NodeProxy(Engine):
         )
         record.ends += 1
         record.waits = msg.permanent
+        record.denied_at = None
         record.counters.proven += 1
         epoch = self.entry.outbox.transmit.epoch
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
@@ -375,7 +379,18 @@ class NodeProxy(Engine):
         most = min(self.network.cfg.attempt_timeout, self.network.cfg.backoff.cap)  # T4
         self.state.attempt = trio.CancelScope(deadline=self.now + most)
         # spec S3: "performs connection establishment"
-        self.orders.send.send_nowait(self._schedule())
+        self.orders.send.send_nowait(() if self._is_kept_off() else self._schedule())
+
+    def _is_kept_off(self) -> bool:
+        """Whether the peer itself has said that it is not to be dialed now, perhaps to an earlier proxy (H7)."""
+        record, state = self.entry.record, self.state
+        if record.denied:
+            state.denied, state.why = True, "it has denied this node, and has signed no advert since"
+            return True
+        if record.quiet_until > self.now:
+            state.why = f"it is not to be called again for {record.quiet_until - self.now:.3g} s"
+            return True
+        return False
 
     def _schedule(self, only: frozenset[str] | None = None) -> Schedule:
         """spec: "It performs transport selection". `selection` decides, over the addresses of the peer's advert."""
@@ -555,6 +570,7 @@ class NodeProxy(Engine):
         scope = self.state.attempt
         assert scope is not None
         dialed: set[str] = set()
+        self.state.barred.clear()
         with scope:
             async with trio.open_nursery() as widening:
                 async with trio.open_nursery() as race:
@@ -564,6 +580,7 @@ class NodeProxy(Engine):
         if scope.cancelled_caught and trio.current_time() >= scope.deadline:
             self.state.why = "no address answered in time"
         self.state.attempt = None
+        self.state.denied |= bool(dialed) and dialed == self.state.barred
         self.state.handshakes.clear()
         self.post(AttemptOver())
 
@@ -627,6 +644,8 @@ class NodeProxy(Engine):
         if isinstance(outcome, Failed):
             self._dial_failed(url, outcome)
             failed.set()
+            if outcome.hushes:
+                race.cancel()
         else:
             record.history.proven(url, outcome.rtt)
             race.cancel()
@@ -655,12 +674,16 @@ class NodeProxy(Engine):
             self.network.runtime.events.emit(DuplicateIdentity(now, self.entry.peer, own, failed.newest))
             self.network.outlived(failed.newest)
         elif failed.signed and failed.reason == "denied":
-            state.denied = True
+            state.denied, self.entry.record.denied_at = True, self.entry.record.advert_version
+        elif failed.barred:
+            state.barred.add(url)
 
     def _told(self, retry_after: float, *, signed: bool) -> None:
         """The peer, or somebody in its name, does not want to be called too soon (H7)."""
         seconds = self.state.backoff.told(self.now, retry_after, signed=signed)
         if seconds and signed:
+            record = self.entry.record
+            record.quiet_until = max(record.quiet_until, self.now + seconds)
             self.network.conditions.retry_after(self.entry.peer, seconds)
 
 

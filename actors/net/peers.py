@@ -78,6 +78,7 @@ class PeerRecord(Generic[R]):
         "accepted",
         "advert",
         "counters",
+        "denied_at",
         "ends",
         "history",
         "holders",
@@ -86,6 +87,7 @@ class PeerRecord(Generic[R]):
         "learned_from",
         "own_advert_version",
         "proxied",
+        "quiet_until",
         "receive",
         "schemes",
         "waits",
@@ -114,6 +116,10 @@ class PeerRecord(Generic[R]):
         """Our dials that are under way, and proven ends; no claim of a stranger (H8)."""
         self.proxied = False
         """Whether a proxy for it is in the Router's table."""
+        self.denied_at: int | None = None
+        """The version of the advert under which it has denied this node: not dialed again before a newer one (H7)."""
+        self.quiet_until = 0.0
+        """It has asked, in signed words, not to be dialed before (H7). That outlives proxies."""
         self.waits = False
         """Whether its end of the link is permanent, as far as it has said: then it waits for answers (Q3)."""
         self._dials = dials
@@ -133,6 +139,11 @@ class PeerRecord(Generic[R]):
     def dials(self) -> int:
         """The number of the last dial."""
         return self._dials
+
+    @property
+    def denied(self) -> bool:
+        """Whether it has denied this node and has signed no advert since."""
+        return self.denied_at is not None and self.advert_version <= self.denied_at
 
     def judge(self, incarnation: Incarnation) -> Judgement:
         """What this proven incarnation is to us. Changes nothing."""

@@ -77,6 +77,10 @@ class Backoff:
         self._floor = max(self._floor, now + seconds)
         return seconds
 
+    def quiet(self, until: float) -> None:
+        """What the peer asked for when another backoff counted its attempts."""
+        self._floor = max(self._floor, until)
+
     def ended(self, now: float, random: float) -> float:
         """The attempt failed, or the last connection is lost: when to dial again. `random` is uniform in [0, 1).
 
