@@ -206,7 +206,7 @@ class Connection {
       const [which, status, value] = item;
       const asked = answers.get(String(which));
       answers.delete(String(which));
-      if (asked) say(Number(status) ? { failed: value ?? "crashed", asked } : { answer: Number(value[0]), asked });
+      if (asked !== undefined) say(Number(status) ? { failed: value ?? "crashed", asked } : { answer: Number(value.n), asked });
     } else if (kind === TELL && lane.target === "ears") say({ told: Number(item[1]) });
     else if (kind === TELL || kind === ASK) receive.refusals.push([number, "no_engine"]);
     else if (kind !== SKIP) return;  // a CANCEL of nothing
