@@ -8,7 +8,8 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 
 help:
-	@echo 'make up      start three nodes that talk to each other (ARGS="--for 5" is handed to "actors up")'
+	@echo 'make up      start three nodes that talk to each other; on a terminal with the dashboard'
+	@echo '             (ARGS="--for 5" is handed to "actors up", and shows a table instead)'
 	@echo 'make test    install what tests need and run the gate: format, lint, types, imports, tests'
 	@echo 'make check   the same as make test'
 	@echo 'make setup   only install, into .venv'
@@ -17,7 +18,8 @@ help:
 setup: $(STAMP)
 
 up: $(STAMP)
-	@$(VENV)/bin/actors up 3 $(ARGS)
+	@if [ -t 0 ] && [ -t 1 ] && [ "$$TERM" != dumb ]; then ui=--ui; else ui=; fi; \
+	$(VENV)/bin/actors up 3 $(if $(strip $(ARGS)),$(ARGS),$$ui)
 
 test check: $(STAMP)
 	@scripts/check

@@ -57,8 +57,8 @@ class Admit(Struct, frozen=True):
 class Deny(Struct, frozen=True):
     """Not this one, for good.
 
-    A peer that has proved itself is told so in signed words, and does not come again before this node has a newer advert
-    (PROTOCOL H7). `why` is for the people of this node.
+    A peer that has proved itself is told so in signed words, and does not come again before this node has a newer
+    advert (PROTOCOL H7). `why` is for the people of this node.
     """
 
     why: str

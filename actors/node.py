@@ -29,18 +29,16 @@ from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
-from actors.net.connecting.selection import Choice
-from actors.net.door import Door
+from actors.net.figures import address_snapshots, door_snapshot, link_snapshot, proxy_snapshot, whole_ledger
 from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
-from actors.net.offers import choices_for
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.router import Router
 from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
-from actors.net.session.runs import FLAT, Ledger
+from actors.net.session.runs import FLAT
 from actors.net.transport_connection import Handoff, TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (
@@ -58,17 +56,17 @@ from actors.net.vocabulary import (
 from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
 from actors.snapshots import (
     AddressSnapshot,
-    DoorSnapshot,
+    DeadLetterSnapshot,
     EngineSnapshot,
-    LedgerSnapshot,
+    LinkSnapshot,
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
 )
 from actors.state import StateDir
-from transports.addresses import TransportAddress, parse_address
+from transports.addresses import parse_address
 from transports.base import Listener, Stream, Transport
-from transports.builtin import MISSING, built_in
+from transports.schemes import MISSING
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
@@ -199,14 +197,7 @@ class Node:
 
     def explain(self, node: NodeID) -> list[AddressSnapshot]:
         """Each address of a node: when it would be dialed, in order, and why. Empty for one that is not known."""
-        record = self._network.peers.find(node)
-        if record is None:
-            return []
-        entry = self._network.table.find(node)
-        link = entry.session.current if entry and entry.session else None
-        used = link.stream.remote if link else None
-        choices = choices_for(self._network, record, self.runtime.clock.now())
-        return [_address(choice, in_use=str(choice.address) == used) for choice in choices]
+        return address_snapshots(self._network, node)
 
     def cut(self, node: NodeID) -> bool:
         """Sever the current connection as a fault would, without a word. Whether there was one."""
@@ -223,7 +214,6 @@ class Node:
         """This moment's figures."""
         network, statistics = self._network, self.runtime.statistics()
         entries = list(network.table)
-        ledgers = [_ledger(entry) for entry in entries]
         return NodeSnapshot(
             name=self.name,
             id=str(self.id),
@@ -234,21 +224,23 @@ class Node:
                 engines=statistics.engines,
                 proxies=len(entries),
                 connected=sum(self.is_connected(entry.peer) for entry in entries),
-                ledger=_sum([_past(network.past), *ledgers]),
+                ledger=whole_ledger(network),
                 received=sum(record.receive.received for record in network.peers if record.receive),
                 dead_letters=statistics.dead_letters,
-                door=_door(network.door),
+                door=door_snapshot(network.door),
                 uptime=self.runtime.clock.now() - self._began,
             ),
         )
 
     def proxies(self) -> list[ProxySnapshot]:
         """Each Node Proxy's figures."""
-        return [_proxy(self.name or self.id.short, entry) for entry in self._network.table]
+        now = self.runtime.clock.now()
+        return [proxy_snapshot(self.name or self.id.short, entry, now) for entry in self._network.table]
 
     def engines(self) -> list[EngineSnapshot]:
         """Each engine's figures, the network's own included."""
-        found = [(name, cell.statistics()) for name, cell in self.runtime.directory.items()]
+        directory, waits = self.runtime.directory, self.runtime.waits
+        found = [(name, cell.statistics(), waits.waiting(name)) for name, cell in directory.items()]
         return [
             EngineSnapshot(
                 node=self.name or self.id.short,
@@ -260,8 +252,37 @@ class Node:
                 handled=engine.handled,
                 crashes=engine.crashes,
                 restarts=engine.restarts,
+                held_bytes=engine.mailbox.held_bytes,
+                waiting=engine.waiting,
+                reserved=engine.reserved,
+                unhandled=engine.unhandled,
+                late=engine.late,
+                timers=engine.timers,
+                children=engine.children,
+                spawner=engine.spawner,
+                waits_on=others,
             )
-            for name, engine in found
+            for name, engine, others in found
+        ]
+
+    def link(self, node: NodeID) -> LinkSnapshot | None:
+        """One Node Proxy, looked at closely; None if there is none for this node."""
+        entry = self._network.table.find(node)
+        return None if entry is None else link_snapshot(self._network, entry)
+
+    def dead_letters(self) -> list[DeadLetterSnapshot]:
+        """The last messages that were told and did not arrive, oldest first."""
+        now = self.runtime.clock.now()
+        return [
+            DeadLetterSnapshot(
+                ago=now - letter.at,
+                to=str(letter.to),
+                sender=str(letter.sender),
+                tag=letter.tag,
+                outcome=letter.outcome,
+                head=letter.head,
+            )
+            for letter in self.runtime.dead_letters.recent
         ]
 
     def __repr__(self) -> str:
@@ -320,7 +341,10 @@ async def open_node(
     runtime.gateway = network.table.outlet
     runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
     node = Node(network, name, os.getpid() if pid is None else pid)
-    transports = transports or built_in(key.private_key(), insecure=cfg.insecure)
+    if not transports:
+        from transports.builtin import built_in  # whoever brings its own need not wait for the import of these
+
+        transports = built_in(key.private_key(), insecure=cfg.insecure)
     by_scheme = {transport.scheme: transport for transport in transports}
     network.schemes = frozenset(by_scheme)
     async with _listening(listen, by_scheme) as listeners:
@@ -436,80 +460,3 @@ async def _connected(node: NodeID, events: trio.MemoryReceiveChannel[Event]) -> 
             case _:
                 pass
     raise Refused("stopping", "this node has stopped")
-
-
-# -- figures ----------------------------------------------------------------------------------------------
-
-
-def _door(door: Door) -> DoorSnapshot:
-    counters = door.counters
-    return DoorSnapshot(
-        unproven=len(door.slots),
-        came=counters.came,
-        proven=counters.proven,
-        evicted=door.slots.evicted,
-        delayed=counters.delayed,
-        hinted=counters.hinted,
-        refused=counters.refused,
-    )
-
-
-def _ledger(entry: Entry) -> LedgerSnapshot:
-    """Counted from both sides: what was accepted, and what became of it or still lies here."""
-    outbox, ledger = entry.outbox, entry.outbox.transmit.ledger
-    return LedgerSnapshot(
-        accepted=outbox.accepted,
-        delivered=ledger.delivered,
-        sent=ledger.sent,
-        expired=ledger.expired,
-        lost=ledger.lost,
-        refused=ledger.refused,
-        in_flight=outbox.queued + outbox.transmit.unacknowledged,
-    )
-
-
-def _past(ledger: Ledger) -> LedgerSnapshot:
-    return LedgerSnapshot(**{field: getattr(ledger, field) for field in Ledger.__slots__})
-
-
-def _sum(ledgers: Sequence[LedgerSnapshot]) -> LedgerSnapshot:
-    fields = LedgerSnapshot.__struct_fields__
-    return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
-
-
-def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapshot:
-    record = choice.record
-    return AddressSnapshot(
-        url=str(choice.address),
-        weight=choice.weight,
-        after=choice.delay,
-        why=choice.why,
-        failures=record.failures,
-        error=record.error,
-        proven=record.proven,
-        rtt_ms=record.rtt * 1000 if record.rtt is not None else None,
-        in_use=in_use,
-    )
-
-
-def _proxy(node: str, entry: Entry) -> ProxySnapshot:
-    session, outbox = entry.session, entry.outbox
-    link = session.current if session else None
-    receive = entry.record.receive
-    return ProxySnapshot(
-        node=node,
-        peer=entry.peer.short,
-        peer_id=str(entry.peer),
-        permanence="permanent" if entry.record.holders else "ephemeral",
-        state=entry.life.phase.value,
-        transport=link.stream.remote.partition(":")[0] if link else None,
-        address=link.stream.remote if link else None,
-        rtt_ms=link.liveness.rtt * 1000 if link and link.liveness.rtt is not None else None,
-        ledger=_ledger(entry),
-        connections=session.connections if session else 0,
-        reconnects=session.reconnects if session else 0,
-        resent=outbox.transmit.resent,
-        duplicates_dropped=receive.duplicates if receive else 0,
-        queued=outbox.queued,
-        retained=outbox.transmit.unacknowledged,
-    )

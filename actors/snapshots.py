@@ -69,6 +69,10 @@ class NodeSnapshot(Snapshot):
     addresses: tuple[str, ...]
     pid: int
     statistics: NodeStatistics
+    memory_bytes: int | None = None
+    """What its process occupies; None where the system does not tell. Like `loop_lag_ms` only from a control socket."""
+    loop_lag_ms: float | None = None
+    """How long one turn of its event loop took, while it answered."""
 
 
 class ProxySnapshot(Snapshot):
@@ -91,6 +95,24 @@ class ProxySnapshot(Snapshot):
     duplicates_dropped: int
     queued: int
     retained: int
+    fill: float = 0.0
+    """How full its outbox is, from 0 to 1, by weight."""
+    since: float = 0.0
+    """Seconds for which it has been in this state."""
+    why: str = ""
+    """What brought it there, or ended the last attempt since."""
+    failures: int = 0
+    """Attempts and short connections in a row."""
+    retry_in: float | None = None
+    """Seconds to the next attempt; None while none is due."""
+
+
+class StepSnapshot(Snapshot):
+    """A proxy went into a state."""
+
+    ago: float
+    state: str
+    why: str
 
 
 class AddressSnapshot(Snapshot):
@@ -111,6 +133,42 @@ class AddressSnapshot(Snapshot):
     in_use: bool
 
 
+class LinkSnapshot(Snapshot):
+    """One Node Proxy, looked at closely: what is too much to tell of all of them at once."""
+
+    peer_id: str
+    path: tuple[StepSnapshot, ...]
+    """The last states, newest last."""
+    addresses: tuple[AddressSnapshot, ...]
+    holders: tuple[str, ...]
+    """Who wants it to be permanent."""
+    jitter_ms: float | None
+    heard_ago: float | None
+    """Seconds since the connection brought anything."""
+    dead_in: float | None
+    """Seconds until the peer is asked, or given up, if it stays silent."""
+    expires_in: float | None
+    """Seconds until the first message expires."""
+    outbox_bytes: int
+    """By weight: each message counts for 2 KiB more than its bytes."""
+    outbox_capacity: int
+    received: int
+    incarnation: str
+    """The peer's, as last proven; empty if none was."""
+
+
+class DeadLetterSnapshot(Snapshot):
+    """A message that was told and did not arrive."""
+
+    ago: float
+    to: str
+    sender: str
+    tag: str
+    outcome: str
+    head: bytes
+    """Its first bytes; empty if it was never encoded."""
+
+
 class EngineSnapshot(Snapshot):
     """One engine."""
 
@@ -123,3 +181,18 @@ class EngineSnapshot(Snapshot):
     handled: int
     crashes: int
     restarts: int
+    held_bytes: int = 0
+    waiting: int = 0
+    """Senders on this node that wait for room."""
+    reserved: int = 0
+    """Room promised to other nodes, in messages."""
+    unhandled: int = 0
+    """Messages that no guard took."""
+    late: int = 0
+    """Answers that came after the asker had given up."""
+    timers: int = 0
+    children: int = 0
+    spawner: str = ""
+    """Empty if the node spawned it."""
+    waits_on: tuple[str, ...] = ()
+    """Engines without whose answer or room it stands still."""

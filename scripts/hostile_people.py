@@ -20,10 +20,10 @@ from actors.testing.detour import Detour
 from actors.testing.faultproxy import open_fault_proxy
 from actors.testing.stranger import Stranger, honest_dialer, stranger_at
 from transports.addresses import parse_address
-from transports.certificates import make_certificate
 from transports.errors import ConnectFailed, ConnectionLost, FrameError
-from transports.tcp import TcpTransport
-from transports.tls import TlsTransport
+from transports.tcp.transport import TcpTransport
+from transports.tls.certificates import make_certificate
+from transports.tls.transport import TlsTransport
 
 AT_ONCE = 12
 """People who shake hands at the same time; a source has 16 places."""

@@ -29,14 +29,14 @@ from actors.net.session.receive import Arrived
 from actors.net.session.runs import Run
 from actors.node import Node, open_node
 from actors.snapshots import ProxySnapshot
-from transports.tcp import TcpTransport
+from transports.tcp.transport import TcpTransport
 
 LONG: Final = 86_400.0
 """Seconds for which a tell is worth delivering: here none expires."""
 AHEAD: Final = 3_000
 """Tells that may follow the moment of a fault before the fault has happened."""
 SETTLED: Final = 60.0
-"""Seconds after the last tell and the last fault in which everything has its outcome."""
+"""Seconds after the last tell and the last fault in which everything has its outcome; and without any, the end."""
 PAUSE: Final = 0.02
 """Seconds after its moment in which a fault happens."""
 LOOK: Final = 0.002
@@ -122,6 +122,7 @@ class World:
         async with trio.open_nursery() as impatient:
             impatient.start_soon(self._hurry)
             async with trio.open_nursery() as nursery:
+                impatient.start_soon(self._give_up, nursery.cancel_scope)
                 nursery.start_soon(self._faults, "kill", kills, self._kill, Random(random.random()))
                 nursery.start_soon(self._faults, "cut", cuts, self._cut, Random(random.random()))
                 await trio.testing.wait_all_tasks_blocked()
@@ -187,6 +188,13 @@ class World:
                 await control.cut(str(self.sender.id))
                 return True
         return False
+
+    async def _give_up(self, scope: trio.CancelScope) -> None:
+        """When nothing happens any more: what was not told has no outcome then."""
+        before = None
+        while before != (before := (self._told, self.cuts, len(self.pids))):  # noqa: ASYNC110 - nobody tells
+            await trio.sleep(SETTLED)
+        scope.cancel()
 
     async def _hurry(self) -> None:
         """The pauses between attempts are tested elsewhere: here they would be most of the time."""

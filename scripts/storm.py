@@ -33,8 +33,8 @@ from actors.identity import EngineID, NodeKey
 from actors.keyfile import create_key
 from actors.net.connecting.backoff import BackoffCfg
 from transports.addresses import TransportAddress
-from transports.streams import SocketStream
-from transports.tcp import TcpTransport
+from transports.tcp.stream import SocketStream
+from transports.tcp.transport import TcpTransport
 
 ROOT = Path(__file__).parents[1]
 WINDOW = 0.1

@@ -6,7 +6,7 @@ import json
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from actors.control.messages import (
     Accepted,
     AdvertIs,
     ControlReply,
+    DeadLettersAre,
     Delivered,
     Done,
     EnginesAre,
@@ -66,6 +67,7 @@ class FakeNode:
         self.answers: dict[str, Answer] = {
             "node": lambda _: NodeIs(node=node_snapshot(name)),
             "proxies": lambda _: ProxiesAre(proxies=(proxy_snapshot(name, "b" if name == "a" else "a"),)),
+            "dead_letters": lambda _: DeadLettersAre(letters=()),
             "engines": lambda _: EnginesAre(engines=(engine_snapshot(name),)),
             "ask": lambda request: Replied(value=request["fields"], path=PATH),
             "send": lambda _: Delivered(path=PATH),
@@ -115,3 +117,10 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         for line in self.rfile:
             self.wfile.write(self.server.node.answer(line))
+
+
+@contextmanager
+def serving(names: str) -> Iterator[dict[str, FakeNode]]:
+    """A node for each letter, in one cluster."""
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(FakeNode(name).served()) for name in names}

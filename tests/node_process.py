@@ -66,6 +66,13 @@ async def _ready(process: trio.Process) -> dict[str, Any]:
     return node
 
 
+async def no_node(*options: str) -> tuple[int, str]:
+    """The exit code and the words of `actors run` where no node can be started."""
+    command = [sys.executable, "-m", "actors", "run", *options]
+    ended = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+    return ended.returncode, " ".join(ended.stderr.decode().split())
+
+
 async def figures(cluster: str = "run") -> dict[str, dict[str, Any]]:
     """What `actors ls nodes --json` shows, by name."""
     command = [sys.executable, "-m", "actors", "ls", "nodes", "--json", "--cluster", cluster]

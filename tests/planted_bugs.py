@@ -90,7 +90,7 @@ MENDED = (
     Bug(
         name="handler-outlives-its-asker",
         module=_TRANSMIT,
-        right="left = min(run.deadline, run.until) - now",
+        right="left = min(run.deadline, max(run.until, now)) - now",
         wrong="left = run.deadline - now",
         undoes="a handler has no more time than the scopes of whoever asks (Q2)",
         fix=True,

@@ -27,8 +27,8 @@ from actors.snapshots import LedgerSnapshot, ProxySnapshot
 from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
-from transports.memory import MemoryNetwork
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
+from transports.memory.network import MemoryNetwork
 
 P = ParamSpec("P")
 E = TypeVar("E", bound=Event)

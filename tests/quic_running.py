@@ -12,9 +12,9 @@ from trio.testing import MockClock
 
 from transports.addresses import QUICAddress
 from transports.base import send_all
-from transports.certificates import make_certificate
-from transports.quic import QuicListener, QuicTransport
-from transports.quic_stream import QuicStream
+from transports.quic.stream import QuicStream
+from transports.quic.transport import QuicListener, QuicTransport
+from transports.tls.certificates import make_certificate
 
 LOOPBACK = QUICAddress("127.0.0.1", 0)
 CERTIFICATE = make_certificate(Ed25519PrivateKey.generate())

@@ -16,8 +16,8 @@ from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress
 from transports.base import send_all
 from transports.errors import ConnectionLost
-from transports.memory import MemoryListener
-from transports.memory_connection import MemoryStream
+from transports.memory.connection import MemoryStream
+from transports.memory.network import MemoryListener
 
 P = ParamSpec("P")
 RTT = 0.002

@@ -6,16 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from commands import Capture, data_of, running_up
 
 from actors.console.main import main
 
-Capture = pytest.CaptureFixture[str]
 PATIENCE = 60
 
 
@@ -24,24 +21,6 @@ def own_runtime_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
     directory = tmp_path_factory.mktemp("x")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     return directory
-
-
-def data_of(capture: Capture) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(capture.readouterr().out)["data"]
-    return data
-
-
-@contextmanager
-def running_up(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`actors up 1`, once it is up."""
-    command = [sys.executable, "-m", "actors", "up", "1", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as up:
-        try:
-            assert up.stdout is not None
-            assert up.stdout.readline().startswith(b"{")
-            yield up
-        finally:
-            up.kill()
 
 
 @pytest.mark.parametrize(
@@ -64,7 +43,7 @@ def test_up_without_json_prints_a_table_and_what_to_try(capsys: Capture) -> None
 
 
 def test_a_cluster_of_that_name_that_runs_already_is_not_touched(capsys: Capture) -> None:
-    with running_up("--transport", "memory") as up:
+    with running_up("1", "--transport", "memory") as up:
         assert main(["up", "1", "--transport", "memory"]) == 78
         assert "actors down --cluster local" in capsys.readouterr().err
         up.send_signal(signal.SIGTERM)
@@ -78,11 +57,26 @@ def test_nodes_in_memory_cannot_be_left_behind(capsys: Capture) -> None:
 
 @pytest.mark.slow
 def test_up_ends_when_its_nodes_are_taken_down_from_elsewhere() -> None:
-    with running_up() as up:
+    with running_up("1") as up:
         assert main(["down"]) == 0
         _, words = up.communicate(timeout=PATIENCE)
         assert up.returncode == 0
     assert words == b"node a has ended (exit code 0)\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("detach", [True, False])
+def test_nodes_are_linked_by_the_transport_that_was_asked_for(capsys: Capture, detach: bool) -> None:
+    # In a process of its own, as the nodes may outlive it.
+    up = [sys.executable, "-m", "actors", "up", "2", "--transport", "tls", "--json"]
+    done = subprocess.run(
+        [*up, *(["--detach"] if detach else ["--for", "0.01"])], capture_output=True, timeout=PATIENCE, check=True
+    )
+    try:
+        data = json.loads(done.stdout)["data"]
+        assert [proxy["transport"] for proxy in data["proxies"]] == ["tls", "tls"]
+    finally:
+        assert main(["down"]) == (0 if detach else 3)
 
 
 @pytest.mark.slow

@@ -6,17 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from console_fakes import FakeNode, fails, proxy_snapshot
+from commands import Capture, envelope
+from console_fakes import FakeNode, fails, proxy_snapshot, serving
 
 from actors.console.main import main
 from actors.control.messages import ProxiesAre
-
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
@@ -27,14 +25,8 @@ def own_runtime_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.fixture
 def nodes() -> Iterator[dict[str, FakeNode]]:
-    with ExitStack() as stack:
-        yield {name: stack.enter_context(FakeNode(name).served()) for name in "ab"}
-
-
-def envelope(capture: Capture) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(capture.readouterr().out)
-    assert found["schema"] == "actors/v1"
-    return found
+    with serving("ab") as nodes:
+        yield nodes
 
 
 # -- ls ---------------------------------------------------------------------------------------------------

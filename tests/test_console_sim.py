@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import trio
+from commands import Capture, envelope
 
 from actors.console.exits import UsageError
 from actors.console.main import main
@@ -25,7 +26,6 @@ from actors.console.sim_workers import search
 from actors.testing.history.eventlog import own_version, read_log
 from actors.testing.scenarios import SCENARIOS
 
-Capture = pytest.CaptureFixture[str]
 TESTS = Path(__file__).parent
 LOAD = ("--load", "sim_scenarios")
 
@@ -44,12 +44,6 @@ def own_scenarios(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     SCENARIOS.clear()
     SCENARIOS.update(before)
     sys.modules.pop("sim_scenarios", None)
-
-
-def envelope(capture: Capture) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(capture.readouterr().out)
-    assert found["schema"] == "actors/v1"
-    return found
 
 
 def data_of(capture: Capture, *arguments: str, code: int = 0) -> dict[str, Any]:

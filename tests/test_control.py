@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 import pytest
 import trio
 from msgspec import Raw, Struct, convert, json
+from msgspec.structs import replace
 
 from actors.control import sockets
 from actors.control.client import ControlClient, open_control
@@ -32,15 +34,17 @@ from actors.messages import Request, TransportPrefs, reply_type
 from actors.runtime.codec import reply_decoder
 from actors.snapshots import (
     AddressSnapshot,
+    DeadLetterSnapshot,
     EngineSnapshot,
     LedgerSnapshot,
+    LinkSnapshot,
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
 )
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
-from transports.memory import MemoryNetwork
+from transports.memory.network import MemoryNetwork
 
 R = TypeVar("R")
 IDS = {name: NodeKey.from_seed(name.encode() * 32).id for name in "abc"}
@@ -131,6 +135,12 @@ class FakeNode:
             for n in names
         ]
 
+    def link(self, node_id: NodeID, /) -> LinkSnapshot | None:
+        return link_snapshot() if str(node_id) == proxy_snapshot(self.name, "b").peer_id else None
+
+    def dead_letters(self) -> list[DeadLetterSnapshot]:
+        return [DeadLetterSnapshot(ago=1.5, to="b/x", sender="a/y", tag="t", outcome="lost", head=b"\x91\xa1t")]
+
     def learn(self, advert: str, /) -> NodeID:
         if advert != "an advert":
             raise IdentityError("not an advert")
@@ -187,6 +197,13 @@ class FakeNode:
 
 def from_afar(msg: Request[Any], value: object) -> Any:
     return reply_decoder(type(msg))(encode(value))
+
+
+def link_snapshot() -> LinkSnapshot:
+    return LinkSnapshot(
+        peer_id="b", path=(), addresses=(), holders=("console",), jitter_ms=None, heard_ago=None, dead_in=None,
+        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, incarnation="",
+    )  # fmt: skip
 
 
 def proxy_snapshot(node: str, peer: str) -> ProxySnapshot:
@@ -248,10 +265,27 @@ async def test_a_client_sees_the_nodes_figures() -> None:
     node = FakeNode("a")
     node.peers = ("b",)
     async with served(node) as control:
-        assert await control.node() == node.snapshot()
+        told = await control.node()
+        assert replace(told, memory_bytes=None, loop_lag_ms=None) == node.snapshot()
+        assert told.loop_lag_ms is not None
+        assert told.loop_lag_ms >= 0
+        if sys.platform == "linux":
+            assert told.memory_bytes is not None
+            assert told.memory_bytes > 1 << 20
         assert await control.proxies() == tuple(node.proxies())
         assert await control.engines() == tuple(node.engines())
+        assert await control.link("b") == link_snapshot()
+        assert await control.dead_letters() == tuple(node.dead_letters())
         assert await control.advert() == "an advert"
+
+
+async def test_a_link_that_is_not_there_cannot_be_looked_at() -> None:
+    node = FakeNode("a")
+    node.peers = ("b", "c")
+    async with served(node) as control:
+        with pytest.raises(ControlError, match="no proxy for c") as caught:
+            await control.link("c")
+    assert caught.value.code == "unknown_node"
 
 
 async def test_a_client_acts_on_the_node() -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import pty
 import re
 import resource
 import socket
-import struct
-import subprocess
-import sys
-import termios
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Capture
+from terminal import ACTORS, open_terminal
 
 from actors.config import UNLIMITED, Limits, NodeConfig
 from actors.console import doctor_machine
@@ -46,8 +42,6 @@ from actors.state import PeerRecord, StateDir
 
 OK, WARNING, PROBLEM = Verdict.OK, Verdict.WARNING, Verdict.PROBLEM
 ADVERT = NodeAdvert.sign(NodeKey.generate(), [("tcp://127.0.0.1:4000", 1)], version=1, created=1)
-
-Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True)
@@ -323,34 +317,16 @@ def test_a_long_path_is_kept_whole() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
 def test_on_a_terminal_what_is_wrong_has_a_colour_unless_there_is_no_color(
-    tmp_path: Path, no_color: str, coloured: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_color: str, coloured: bool
 ) -> None:
     (tmp_path / "node.toml").write_text('listen = ["tcp://0.0.0.0:0"]\n')
-    printed = on_a_terminal(["doctor", "-c", "node.toml"], tmp_path, NO_COLOR=no_color)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("NO_COLOR", no_color)
+    with open_terminal(*ACTORS, "doctor", "-c", "node.toml", words=tmp_path / "words") as terminal:
+        assert terminal.wait_ended() == 6
+        printed = terminal.raw.decode()
     assert "plain, and not on this machine" in printed
     assert ("\x1b[" in printed) is coloured
     plain = re.sub(r"\x1b\[[0-9;]*m", "", printed).splitlines()
     assert max(len(line) for line in plain if str(tmp_path) not in line) <= 80  # a long path is kept whole
-
-
-def on_a_terminal(arguments: list[str], folder: Path, **environ: str) -> str:
-    """What the command prints on a terminal of 80 columns."""
-    ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    environ = {**os.environ, "TERM": "xterm", "PYTHONPATH": str(Path(__file__).parents[1]), **environ}
-    command = [sys.executable, "-m", "actors", *arguments]
-    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, cwd=folder, env=environ) as process:
-        os.close(theirs)
-        printed = b""
-        while data := _read(ours):
-            printed += data
-        assert process.wait() == 6
-    os.close(ours)
-    return printed.decode()
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 65536)
-    except OSError:  # Linux: the other end is closed
-        return b""

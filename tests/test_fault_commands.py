@@ -8,12 +8,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
+from commands import Capture, data_of, running_up
 
 from actors.cluster.endings import wait_ended
 from actors.console.main import main
@@ -24,7 +24,6 @@ from actors.snapshots import ProxySnapshot
 
 pytestmark = pytest.mark.slow
 
-Capture = pytest.CaptureFixture[str]
 PATIENCE = 30
 
 
@@ -51,11 +50,6 @@ def healed(cluster: str) -> Iterator[str]:
     yield cluster
     assert main(["fault", "heal", "--cluster", cluster]) == 0
     until(cluster, linked)
-
-
-def data_of(capture: Capture) -> dict[str, Any]:
-    data: dict[str, Any] = json.loads(capture.readouterr().out)["data"]
-    return data
 
 
 def nodes_of(cluster: str, capture: Capture) -> dict[str, dict[str, Any]]:
@@ -108,19 +102,6 @@ def ended(pid: int) -> None:
             await wait_ended(pid)
 
     trio.run(wait)
-
-
-@contextmanager
-def running_up(*arguments: str) -> Iterator[subprocess.Popen[bytes]]:
-    """`actors up`, once it is up."""
-    command = [sys.executable, "-m", "actors", "up", "--json", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as up:
-        try:
-            assert up.stdout is not None
-            assert up.stdout.readline().startswith(b"{")
-            yield up
-        finally:
-            up.kill()
 
 
 # -- connections ------------------------------------------------------------------------------------------
@@ -231,13 +212,17 @@ def test_who_was_kept_apart_still_is_after_a_restart(healed: str, capsys: Captur
     assert main(ask) == 4
 
 
-def test_a_frozen_node_answers_nobody_until_it_is_healed(healed: str, capsys: Capture) -> None:
+def test_a_frozen_node_answers_nobody_until_it_is_healed(
+    healed: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actors.control.gathering.PATIENCE", 0.5)
     assert main(["fault", "freeze", "b", "--cluster", healed, "--json"]) == 0
     frozen = data_of(capsys)["frozen"]
     assert main(["ask", "b/echo", "echo.ping", '{"n": 1}', "--from", "a", "--cluster", healed]) == 3
     assert "node b does not say what 'echo' understands" in capsys.readouterr().err
     assert main(["fault", "partition", "a,b", "c", "--cluster", healed, "--json"]) == 6
-    assert data_of(capsys)["silent"] == {"b": "no answer within 5 s"}
+    assert data_of(capsys)["silent"] == {"b": "no answer within 0.5 s"}
+    monkeypatch.undo()
     assert main(["fault", "heal", "--cluster", healed]) == 0
     assert nodes_of(healed, capsys)["b"]["pid"] == frozen["b"]
 
@@ -313,6 +298,20 @@ def test_a_node_that_was_started_again_ends_with_the_one_that_started_the_cluste
         until("held", linked, "ab")
         up.send_signal(signum)
         assert up.wait(PATIENCE) == (143 if signum == signal.SIGTERM else -signum)
+        for pid in pids:
+            ended(pid)
+    assert not (runtime_directory / "held").exists()
+
+
+def test_a_frozen_node_that_was_started_again_does_not_outlive_its_cluster(
+    runtime_directory: Path, capsys: Capture
+) -> None:
+    with running_up("2", "--cluster", "held") as up:
+        restart("b", "held")
+        pids = [node["pid"] for node in nodes_of("held", capsys).values()]
+        assert main(["fault", "freeze", "b", "--cluster", "held"]) == 0
+        up.send_signal(signal.SIGINT)
+        assert up.wait(PATIENCE) == 130
         for pid in pids:
             ended(pid)
     assert not (runtime_directory / "held").exists()

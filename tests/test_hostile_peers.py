@@ -10,7 +10,6 @@ import trio
 from proxies import ID, KEYS, Bench, Question, bench, virtual
 
 from actors.events import Disconnected, HostileConnection
-from actors.identity import Incarnation
 from actors.net.messages import (
     Ack,
     Frame,
@@ -24,13 +23,12 @@ from actors.net.messages import (
     Settled,
     Want,
 )
-from actors.net.proving.handshake import Dialer, HandshakeFailed
-from actors.net.wire import decode, encode, encode_messages
+from actors.net.proving.handshake import HandshakeFailed
+from actors.net.wire import encode, encode_messages
+from actors.testing.stranger import Stranger, honest_dialer
 from transports.addresses import MemoryAddress
-from transports.base import receive_frame, send_all
 from transports.errors import ConnectionLost
-from transports.frames import FrameBuffer
-from transports.memory_connection import MemoryStream
+from transports.memory.connection import MemoryStream
 
 BYTES = {
     "garbage": b"GET / HTTP/1.1\r\nHost: node\r\n\r\n",
@@ -45,65 +43,9 @@ BYTES = {
 }
 
 
-def _dialer(as_node: str, to: str) -> Dialer:
-    """An honest dialer with the key of this node."""
-    return Dialer(
-        KEYS[as_node],
-        ID[to],
-        incarnation=Incarnation(1, 1),
-        dial=1,
-        accepted=None,
-        nonce=b"n" * 32,
-        adverts=(0, 0),
-        max_frame=1 << 20,
-        channel_kind=0,
-        channel_digest=b"",
-    )
-
-
-class Stranger:
-    """Speaks raw bytes to a node's address from a host of its own."""
-
-    def __init__(self, stream: MemoryStream) -> None:
-        self.stream = stream
-        self.frames = FrameBuffer(1 << 20)
-
-    @classmethod
-    async def at(cls, nodes: Bench, name: str) -> Stranger:
-        """Connected to this node."""
-        return cls(await nodes.wires.transport("stranger").dial(MemoryAddress(name)))
-
-    async def send(self, data: bytes) -> None:
-        await send_all(self.stream, data)
-
-    async def hear(self) -> Frame | None:
-        """The next frame."""
-        return decode(await receive_frame(self.stream, self.frames))
-
-    async def prove(self, as_node: str, to: str) -> Resume:
-        """An honest handshake; gives the node's Resume."""
-        dialer = _dialer(as_node, to)
-        await self.send(dialer.request())
-        dialer.reply(await receive_frame(self.stream, self.frames))
-        await self.send(dialer.prove(epoch=1, permanent=False))
-        dialer.verdict(await receive_frame(self.stream, self.frames))
-        resume = await self.hear()
-        assert isinstance(resume, Resume)
-        return resume
-
-    async def wait_closed(self) -> float:
-        """Throw away what comes until the node closes; how long that took."""
-        began = trio.current_time()
-        buffer = memoryview(bytearray(4096))
-        try:
-            while True:
-                await self.stream.wait_readable()
-                if not self.stream.receive_nowait(buffer):
-                    break
-        except ConnectionLost:
-            pass
-        self.stream.abort()
-        return trio.current_time() - began
+async def stranger_at(nodes: Bench, name: str) -> Stranger:
+    """At this node's address, from a host of its own."""
+    return Stranger(await nodes.wires.transport("stranger").dial(MemoryAddress(name)))
 
 
 async def _goes_on(nodes: Bench) -> None:
@@ -116,7 +58,7 @@ async def _goes_on(nodes: Bench) -> None:
 async def test_a_stranger_who_talks_nonsense_is_closed_within_five_seconds(what: str) -> None:
     async with bench("a", "b") as nodes:
         await nodes.link("b", "a")
-        stranger = await Stranger.at(nodes, "a")
+        stranger = await stranger_at(nodes, "a")
         await stranger.send(BYTES[what])
         assert await stranger.wait_closed() <= 5.1
         (event,) = nodes.running["a"].events(HostileConnection)
@@ -128,7 +70,7 @@ async def test_a_stranger_who_talks_nonsense_is_closed_within_five_seconds(what:
 @virtual
 async def test_a_stranger_who_sends_one_byte_a_second_has_five_seconds() -> None:
     async with bench("a", "b") as nodes:
-        stranger = await Stranger.at(nodes, "a")
+        stranger = await stranger_at(nodes, "a")
         began = trio.current_time()
         with suppress(ConnectionLost):
             while trio.current_time() < began + 60:
@@ -141,8 +83,8 @@ async def test_a_stranger_who_sends_one_byte_a_second_has_five_seconds() -> None
 @virtual
 async def test_half_a_handshake_ends_in_five_seconds_and_proves_nothing() -> None:
     async with bench("a", "b") as nodes:
-        stranger = await Stranger.at(nodes, "a")
-        await stranger.send(_dialer("h", "a").request())
+        stranger = await stranger_at(nodes, "a")
+        await stranger.send(honest_dialer(KEYS["h"], ID["a"]).request())
         await stranger.hear()
         await trio.sleep(1)
         assert await stranger.wait_closed() <= 4.1
@@ -153,25 +95,27 @@ async def test_half_a_handshake_ends_in_five_seconds_and_proves_nothing() -> Non
 @virtual
 async def test_a_peer_that_asks_for_another_node_is_told_so_and_closed() -> None:
     async with bench("a", "b") as nodes:
-        stranger = await Stranger.at(nodes, "a")
+        stranger = await stranger_at(nodes, "a")
         with pytest.raises(HandshakeFailed, match="wrong_node"):
-            await stranger.prove("h", "b")
+            await stranger.prove(KEYS["h"], ID["b"])
         assert await stranger.wait_closed() <= 1
 
 
 @virtual
 async def test_strangers_who_fill_the_slots_push_each_other_out_and_not_the_honest() -> None:
     async with bench("a", "b") as nodes:
-        strangers = [await Stranger.at(nodes, "a") for _ in range(100)]
+        strangers = [await stranger_at(nodes, "a") for _ in range(100)]
         await nodes.link("b", "a")
         assert nodes.ready("b", "a")
         await trio.sleep(0.1)
-        open_ = [stranger for stranger in strangers if stranger.stream.lost is None]
-        assert len([s for s in open_ if not _ended(s)]) <= 16, "of one source, 16 may wait"
+        assert len([stranger for stranger in strangers if not _ended(stranger)]) <= 16, "of one source, 16 may wait"
         await _goes_on(nodes)
 
 
 def _ended(stranger: Stranger) -> bool:
+    assert isinstance(stranger.stream, MemoryStream)
+    if stranger.stream.lost is not None:
+        return True
     try:
         return stranger.stream.receive_nowait(memoryview(bytearray(16))) == 0
     except trio.WouldBlock:
@@ -207,9 +151,9 @@ AFTER_PROOF = {
 async def test_a_proven_peer_that_breaks_the_protocol_loses_its_connection_only(what: str) -> None:
     async with bench("a", "b") as nodes:
         await nodes.link("b", "a")
-        stranger = await Stranger.at(nodes, "a")
-        await stranger.prove("h", "a")
-        await stranger.send(encode(Resume(1, 0, [], 8, 1 << 16, [])))
+        stranger = await stranger_at(nodes, "a")
+        await stranger.prove(KEYS["h"], ID["a"])
+        await stranger.resume()
         await stranger.send(AFTER_PROOF[what])
         assert await stranger.wait_closed() <= 1
         await nodes.until(lambda: not any(p.peer_id == str(ID["h"]) for p in nodes["a"].proxies()))
@@ -221,8 +165,8 @@ async def test_a_proven_peer_that_breaks_the_protocol_loses_its_connection_only(
 @virtual
 async def test_nothing_but_a_resume_may_come_first_on_a_proven_connection() -> None:
     async with bench("a", "b") as nodes:
-        stranger = await Stranger.at(nodes, "a")
-        await stranger.prove("h", "a")
+        stranger = await stranger_at(nodes, "a")
+        await stranger.prove(KEYS["h"], ID["a"])
         await stranger.send(encode(Ping(1)))
         assert await stranger.wait_closed() <= 1
 
@@ -230,9 +174,9 @@ async def test_nothing_but_a_resume_may_come_first_on_a_proven_connection() -> N
 @virtual
 async def test_what_is_legal_is_answered_also_to_a_stranger_peer() -> None:
     async with bench("a", "b") as nodes:
-        stranger = await Stranger.at(nodes, "a")
-        await stranger.prove("h", "a")
-        await stranger.send(encode(Resume(1, 0, [], 8, 1 << 16, [])))
+        stranger = await stranger_at(nodes, "a")
+        await stranger.prove(KEYS["h"], ID["a"])
+        await stranger.resume()
         await stranger.send(b"\0\0\0\x05\x7enew!")  # optional, of a later version: skipped and counted
         await stranger.send(encode(Want("sink", 100)) + encode(Settled(0)) + encode(Ping(77)))
         heard = [type(frame).__name__ async for frame in _until_pong(stranger)]

@@ -123,8 +123,9 @@ PLANTS = [
     Plant("transports/errors.py", "import actors.errors", "packages"),
     Plant("actors/net/proving/handshake.py", "import trio", "pure"),
     Plant("actors/engine/policy.py", "import random", "pure"),
-    Plant("transports/addresses.py", "from transports.streams import *", "pure"),
+    Plant("transports/addresses.py", "from transports.tcp.stream import *", "pure"),
     Plant("actors/state.py", "import rich", "console"),
+    Plant("transports/websocket/transport.py", "import trio_websocket", "websocket"),
 ]
 
 

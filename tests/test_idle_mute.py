@@ -7,7 +7,7 @@ from proxies import ID, Item, Wires, bench, outcome, virtual
 
 from actors.errors import Expired
 from actors.net.network import NetworkCfg
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
 
 
 class Holding(Wires):

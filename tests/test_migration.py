@@ -12,7 +12,7 @@ from proxies import Item, Journal, Question, Sink
 from actors.errors import Refused
 from actors.identity import EngineID, NodeKey
 from actors.node import Node, open_node
-from transports.builtin import LOOPBACK, SCHEMES
+from transports.schemes import LOOPBACK, SCHEMES
 
 PATIENCE = 30.0
 

@@ -17,7 +17,7 @@ from actors.messages import Request
 from actors.net.proving.adverts import AdvertError
 from actors.node import open_node
 from transports.errors import AddressError, AddressInUse
-from transports.memory import MemoryNetwork
+from transports.memory.network import MemoryNetwork
 
 
 def test_every_public_name_is_there() -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 import trio
 from proxies import ID, KEYS, Bench, Question, bench, outcome, virtual
-from test_hostile_peers import Stranger, _dialer
+from test_hostile_peers import stranger_at
 
 from actors.admission import ADMIT, AllowList, Capacity, Deny, DenyList, Later, Moment, Verdict, Visit
 from actors.errors import Lost
@@ -16,6 +16,7 @@ from actors.events import DialFailed, EngineCrashed, PeerRefused
 from actors.net.network import NetworkCfg
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.handshake import HandshakeFailed
+from actors.testing.stranger import honest_dialer
 
 HOUR = 3600.0
 
@@ -75,9 +76,9 @@ async def test_an_address_that_is_denied_leaves_the_others() -> None:
 async def test_whoever_comes_from_a_denied_network_gets_a_hint_and_no_signature() -> None:
     async with bench() as nodes:
         await nodes.start("a", policy=only_at(Moment.ACCEPT, Deny("not from there")))
-        stranger = await Stranger.at(nodes, "a")
+        stranger = await stranger_at(nodes, "a")
         with pytest.raises(HandshakeFailed, match="policy") as failed:
-            await stranger.prove("h", "a")
+            await stranger.prove(KEYS["h"], ID["a"])
         assert not failed.value.signed
         (event,) = nodes.running["a"].events(PeerRefused)
         assert (event.peer, event.remote, event.why) == (None, "stranger", "not from there")
@@ -285,8 +286,8 @@ async def test_handshakes_that_come_too_fast_wait_for_their_turn() -> None:
         began = trio.current_time()
 
         async def come() -> None:
-            stranger = await Stranger.at(nodes, "a")
-            await stranger.send(_dialer("h", "a").request())
+            stranger = await stranger_at(nodes, "a")
+            await stranger.send(honest_dialer(KEYS["h"], ID["a"]).request())
             await stranger.hear()
             answered.append(trio.current_time() - began)
 
@@ -303,9 +304,9 @@ async def test_handshakes_that_come_too_fast_wait_for_their_turn() -> None:
 async def test_who_cannot_have_a_turn_in_time_is_closed_and_holds_up_nobody() -> None:
     async with bench() as nodes:
         await nodes.start("a", cfg=NetworkCfg(handshakes=1.0))
-        strangers = [await Stranger.at(nodes, "a") for _ in range(16)]
+        strangers = [await stranger_at(nodes, "a") for _ in range(16)]
         for stranger in strangers:
-            await stranger.send(_dialer("h", "a").request())
+            await stranger.send(honest_dialer(KEYS["h"], ID["a"]).request())
         await nodes.start("b")
         assert await nodes["b"].ask(nodes.to("a"), Question(1), expiry=60.0) == -1
         await nodes.until(lambda: nodes["a"].snapshot().statistics.door.unproven == 0, within=6.0)
@@ -316,6 +317,6 @@ async def test_a_silent_stranger_takes_no_turn() -> None:
     async with bench() as nodes:
         await nodes.start("a", cfg=NetworkCfg(handshakes=1.0))
         for _ in range(10):
-            await Stranger.at(nodes, "a")
+            await stranger_at(nodes, "a")
         await nodes.start("b")
         assert await nodes["b"].ask(nodes.to("a"), Question(1), expiry=0.5) == -1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from loopback import ID, in_time, live
-from node_process import figures, node_process
+from node_process import figures, no_node, node_process
 
 from actors.control.client import open_control
 from actors.control.sockets import socket_path
@@ -56,6 +56,8 @@ async def test_row_16_places_are_limited_by_a_setting_and_kept_for_permanent_pee
 async def test_a_policy_that_cannot_be_read_ends_the_start_with_78(tmp_path: Path) -> None:
     settings = tmp_path / "node.toml"
     settings.write_text('allow = ["everybody"]\n')
-    with pytest.raises(AssertionError, match="neither a NodeID nor a network"):
-        async with node_process("a", "-c", str(settings)):
-            pass
+    code, words = await no_node("-c", str(settings))
+    assert code == 78
+    assert "neither a NodeID nor a network" in words
+    assert "allow" in words
+    assert "Traceback" not in words

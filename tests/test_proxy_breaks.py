@@ -9,7 +9,7 @@ from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
 from actors.errors import Expired, Lost, Refused
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
-from transports.pipes import Pipe
+from transports.memory.pipes import Pipe
 
 
 async def _tell(nodes: Bench, *numbers: int, to: str = "sink", expiry: float = 30.0) -> None:

@@ -7,7 +7,7 @@ import trio
 from proxies import CFG, ID, Bench, Item, Wires, bench, half_open, virtual
 
 from actors.testing.virtual.runner import run_virtual
-from transports.pipes import Pipe
+from transports.memory.pipes import Pipe
 
 
 class Uneven(Wires):

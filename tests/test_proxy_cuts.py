@@ -16,8 +16,8 @@ from actors.net.network import NetworkCfg
 from actors.net.session.liveness import LivenessCfg
 from actors.node import Node
 from actors.testing.virtual.runner import run_virtual
-from transports.memory_connection import Connection
-from transports.pipes import Pipe
+from transports.memory.connection import Connection
+from transports.memory.pipes import Pipe
 
 SEEDS = 20
 

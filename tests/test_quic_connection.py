@@ -18,8 +18,7 @@ from aioquic.quic.packet import QuicErrorCode
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from trio.testing import MockClock
 
-from transports.certificates import make_certificate
-from transports.quic_connection import (
+from transports.quic.connection import (
     LARGE,
     STREAM,
     WINDOW,
@@ -32,10 +31,11 @@ from transports.quic_connection import (
     terminated,
     towards,
 )
-from transports.quic_ends import in_words
-from transports.quic_line import Line
-from transports.quic_timers import FLOOR, Timer, Timers
-from transports.tls_stream import ALPN
+from transports.quic.ends import in_words
+from transports.quic.line import Line
+from transports.quic.timers import FLOOR, Timer, Timers
+from transports.tls.certificates import make_certificate
+from transports.tls.stream import ALPN
 
 CERTIFICATE = make_certificate(Ed25519PrivateKey.generate())
 DIALER, ACCEPTOR = ("192.0.2.1", 1), ("192.0.2.2", 2)

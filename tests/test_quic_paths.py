@@ -56,7 +56,7 @@ def test_a_listener_everywhere_answers_from_the_number_that_was_dialed(
                 assert streams[0].remote == str(place)
                 await carried(*streams, 100_000)
                 drop(*streams)
-                monkeypatch.setattr("transports.quic_listening.SHAKING", 0)  # what needs no memory does so, too
+                monkeypatch.setattr("transports.quic.listening.SHAKING", 0)  # what needs no memory does so, too
             await listener.aclose()
             await trio.sleep(1)
             assert not listener._endpoint._places

@@ -17,11 +17,11 @@ from quic_running import carried, drop, pair, run, served
 from trio.testing import wait_all_tasks_blocked
 
 from transports.errors import ConnectFailed, ConnectionLost
-from transports.quic import QuicListener
-from transports.quic_connection import VERSION, WINDOW, client_configuration
-from transports.quic_line import HANDSHAKE
-from transports.quic_stateless import SMALLEST_FIRST, header_of
-from transports.quic_stream import QuicStream
+from transports.quic.connection import VERSION, WINDOW, client_configuration
+from transports.quic.line import HANDSHAKE
+from transports.quic.stateless import SMALLEST_FIRST, header_of
+from transports.quic.stream import QuicStream
+from transports.quic.transport import QuicListener
 
 # -- strangers --------------------------------------------------------------------------------------------
 
@@ -119,7 +119,7 @@ def test_damaged_flights_hurt_nobody_else(seed: int) -> None:
 
 
 def test_when_many_shake_hands_a_dialer_has_to_show_where_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_listening.SHAKING", 0)
+    monkeypatch.setattr("transports.quic.listening.SHAKING", 0)
 
     async def main() -> None:
         async with served() as (dialer, _, listener), relayed(listener.address) as relay:
@@ -141,7 +141,7 @@ def test_when_many_shake_hands_a_dialer_has_to_show_where_it_is(monkeypatch: pyt
 
 
 def test_an_invented_token_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_listening.SHAKING", 0)
+    monkeypatch.setattr("transports.quic.listening.SHAKING", 0)
 
     async def main() -> None:
         async with served() as (dialer, _, listener):
@@ -154,7 +154,7 @@ def test_an_invented_token_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_more_wait_to_be_accepted_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_listening.BACKLOG", 2)
+    monkeypatch.setattr("transports.quic.listening.BACKLOG", 2)
 
     async def main() -> None:
         async with served() as (dialer, _, listener):
@@ -229,7 +229,7 @@ def test_a_stream_of_an_unknown_kind_costs_the_connection(monkeypatch: pytest.Mo
     async def main() -> None:
         async with served() as (dialer, _, listener):
             monkeypatch.setattr(
-                "transports.quic_line.Line.dial",
+                "transports.quic.line.Line.dial",
                 lambda line, peer: (
                     line.connection.connect(peer, trio.current_time()),
                     line.connection.send_stream_data(0, b"\x07"),

@@ -35,7 +35,7 @@ from actors.messages import Message, Request, Started
 from actors.node import Node, open_node
 from actors.testing.virtual.real import NothingReal, NotSimulated
 from actors.testing.virtual.runner import run_virtual
-from transports.memory import MemoryNetwork
+from transports.memory.network import MemoryNetwork
 
 HERE = Path(__file__).name
 

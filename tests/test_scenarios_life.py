@@ -69,7 +69,6 @@ REACH = {
     "quiet": ("Pong", "Stall"),
     "long-sleep": ("Stall",),
     # 16
-    "policies": ("handshake refused: over_capacity", "handshake refused: denied", "Cut"),
     "silent-sockets": (
         "HostileConnection no handshake in time",
         "HostileConnection a frame of 0 bytes; from 1 to 4096 are allowed",

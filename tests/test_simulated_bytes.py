@@ -24,8 +24,8 @@ from actors.testing.virtual.runner import run_virtual
 from transports.addresses import MemoryAddress, TCPAddress
 from transports.base import send_all
 from transports.errors import ConnectFailed
-from transports.memory import MemoryListener
-from transports.memory_connection import MemoryStream
+from transports.memory.connection import MemoryStream
+from transports.memory.network import MemoryListener
 
 # -- bytes suffer ---------------------------------------------------------------------------------------
 

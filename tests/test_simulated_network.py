@@ -17,7 +17,7 @@ from actors.testing.network.wires import SimulatedNetwork
 from actors.testing.virtual.runner import run_virtual
 from transports.base import send_all
 from transports.errors import ConnectFailed, ConnectionLost
-from transports.memory_connection import Connection, MemoryStream
+from transports.memory.connection import Connection, MemoryStream
 
 # -- all troubles alike ---------------------------------------------------------------------------------
 

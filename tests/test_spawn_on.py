@@ -131,6 +131,17 @@ async def test_only_what_is_offered_is_started_and_the_reason_is_in_words() -> N
         with pytest.raises(Refused, match="unknown_node"):
             async with nodes["a"].spawn_on(ID["h"], "adder"):
                 pytest.fail("it began")
+        assert nodes.running["a"].letters() == []  # there was nothing to give back
+
+
+@virtual
+async def test_a_refusal_that_the_block_itself_meets_ends_the_engine() -> None:
+    async with bench("a", "b") as nodes:
+        await offering(nodes)
+        with pytest.raises(Refused, match="no_engine"):
+            async with nodes["a"].spawn_on(ID["b"], "adder"):
+                await nodes["a"].ask(nodes.to("b", "nobody"), Add(1))
+        assert lent(nodes) == []
 
 
 @virtual
@@ -147,6 +158,31 @@ async def test_engines_are_bounded_for_each_peer() -> None:
                 assert len(lent(nodes)) == 3
         async with node.spawn_on(ID["b"], "adder"):
             assert len(lent(nodes)) == 1
+
+
+@virtual
+async def test_engines_that_have_ended_are_not_remembered_without_end() -> None:
+    async with bench("a", "b") as nodes:
+        await offering(nodes)
+        keeper = EngineID(ID["b"], "router.keeper")
+        for token in range(300):
+            answer = await nodes["a"].ask(keeper, Lend("adder", token, 1000.0))
+            await nodes["a"].ask(EngineID(ID["b"], answer.name), Leave())  # type: ignore[union-attr]
+            await trio.sleep(0.01)
+        assert lent(nodes) == []
+        assert len(nodes["b"]._network.loans._loans[ID["a"]]) <= 128
+
+
+@virtual
+@pytest.mark.parametrize("within", [0.0, -1.0, float("nan"), float("inf")])
+async def test_a_time_that_is_none_is_a_mistake(within: float) -> None:
+    async with bench("a", "b") as nodes:
+        with pytest.raises(ValueError, match="within is a number of seconds"):
+            async with nodes["a"].spawn_on(ID["b"], "adder", within=within):
+                pytest.fail("it began")
+        with pytest.raises(ValueError, match="within is a number of seconds"):
+            async with nodes["a"].watch(nodes.to("b"), within=within):
+                pytest.fail("it began")
 
 
 @virtual
@@ -174,7 +210,7 @@ async def test_a_node_that_cannot_be_reached_is_an_outcome() -> None:
 async def test_nobody_can_end_or_prolong_what_runs_for_another() -> None:
     async with bench("a", "b", "c") as nodes:
         await offering(nodes)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         assert await nodes["a"].ask(keeper, Lend("adder", 7, 10.0)) == await nodes["a"].ask(
             keeper, Lend("adder", 7, 10.0)
         )
@@ -191,7 +227,7 @@ async def test_nobody_can_end_or_prolong_what_runs_for_another() -> None:
 async def test_a_lease_without_end_or_sense_is_refused(seconds: float) -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes)
-        refused = await outcome(lambda: nodes["a"].ask(EngineID(ID["b"], "keeper"), Lend("adder", 7, seconds)))
+        refused = await outcome(lambda: nodes["a"].ask(EngineID(ID["b"], "router.keeper"), Lend("adder", 7, seconds)))
         assert isinstance(refused, Refused)
         assert refused.reason == "bad_message"
         assert lent(nodes) == []
@@ -258,7 +294,7 @@ async def test_when_the_connection_does_not_come_back_both_sides_let_go_the_bloc
 async def test_nothing_runs_for_a_node_that_runs_anew(permanent: bool) -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes, permanent=permanent)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         await nodes["a"].ask(keeper, Lend("adder", 7, 1000.0))
         await nodes.kill("a", silently=True)
         assert len(lent(nodes)) == 1
@@ -314,7 +350,7 @@ async def test_what_a_block_raises_comes_out_as_it_is_and_the_engine_ends() -> N
 async def test_names_are_used_again_only_after_many_others() -> None:
     async with bench("a", "b") as nodes:
         await offering(nodes)
-        keeper = EngineID(ID["b"], "keeper")
+        keeper = EngineID(ID["b"], "router.keeper")
         names = []
         for token in range(1030):
             answer = await nodes["a"].ask(keeper, Lend("adder", token, 10.0))

@@ -12,9 +12,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from transports.addresses import MemoryAddress
 from transports.base import Stream, send_all
 from transports.errors import ConnectFailed, ConnectionLost
-from transports.faulty import PARTED, Faults
-from transports.faulty_stream import CAPACITY, Slowness
-from transports.memory import MemoryNetwork
+from transports.faulty.stream import CAPACITY, Slowness
+from transports.faulty.transport import PARTED, Faults
+from transports.memory.network import MemoryNetwork
 
 B = MemoryAddress("b")
 
@@ -181,7 +181,7 @@ def test_what_is_held_back_is_bounded_and_the_sender_waits() -> None:
 
         async def write() -> None:
             nonlocal sent
-            while True:
+            while sent < 8 * CAPACITY:
                 await there.wait_writable()
                 sent += there.send_nowait(bytes(1 << 16))
 

@@ -13,9 +13,9 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed, ConnectionLost
-from transports.memory import BACKLOG, MemoryListener, MemoryNetwork
-from transports.memory_connection import Connection, MemoryStream
-from transports.pipes import Pipe
+from transports.memory.connection import Connection, MemoryStream
+from transports.memory.network import BACKLOG, MemoryListener, MemoryNetwork
+from transports.memory.pipes import Pipe
 
 B = MemoryAddress("b")
 

@@ -32,14 +32,14 @@ from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from transports.addresses import QUICAddress, parse_address
 from transports.base import ChannelKind, send_all
-from transports.builtin import _installed
-from transports.certificates import make_certificate
 from transports.errors import ConnectFailed, ConnectionLost, ListenerClosed, NotSpoken
-from transports.quic import channel_of
-from transports.quic_connection import WINDOW
-from transports.quic_line import UNSENT
-from transports.quic_stream import LINGER, QuicStream
-from transports.tcp import TcpTransport
+from transports.quic.connection import WINDOW
+from transports.quic.line import UNSENT
+from transports.quic.stream import LINGER, QuicStream
+from transports.quic.transport import channel_of
+from transports.schemes import _installed
+from transports.tcp.transport import TcpTransport
+from transports.tls.certificates import make_certificate
 
 # -- who is there -----------------------------------------------------------------------------------------
 
@@ -140,7 +140,7 @@ async def test_a_node_says_why_it_refused_a_stranger() -> None:
 
 
 def test_where_nothing_listens_a_dial_fails_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.quic_timers.Timers.add", lambda timers, timer: None)  # nothing is sent twice
+    monkeypatch.setattr("transports.quic.timers.Timers.add", lambda timers, timer: None)  # nothing is sent twice
 
     async def main() -> None:
         async with served() as (dialer, _, listener):
@@ -364,13 +364,13 @@ def test_a_node_that_lacks_the_extra_says_how_to_get_it(monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("installed", ["1.7.0", "1.10.2", "2.0"])
 def test_a_version_that_will_do(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.builtin.version", lambda name: installed)
+    monkeypatch.setattr("transports.schemes.version", lambda name: installed)
     assert _installed("aioquic", (1, 7))
 
 
 @pytest.mark.parametrize("installed", ["1.6.9", "0.9.25", "odd"])
 def test_a_version_that_is_too_old_counts_as_none(installed: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("transports.builtin.version", lambda name: installed)
+    monkeypatch.setattr("transports.schemes.version", lambda name: installed)
     assert not _installed("aioquic", (1, 7))
     assert not _installed("no_such_package", (0, 0))
 

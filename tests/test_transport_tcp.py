@@ -26,9 +26,9 @@ from transports.errors import (
     TransportError,
     in_words,
 )
-from transports.sockets import PAUSE, STAGGER, UNSENT, SocketListener
-from transports.streams import LINGER, SocketStream
-from transports.tcp import TcpTransport
+from transports.tcp.sockets import PAUSE, STAGGER, UNSENT, SocketListener
+from transports.tcp.stream import LINGER, SocketStream
+from transports.tcp.transport import TcpTransport
 
 LOOPBACK = TCPAddress("127.0.0.1", 0)
 NAME = TCPAddress("node.example", 4000)
@@ -259,7 +259,7 @@ def test_a_dial_that_reaches_itself_reached_nobody(monkeypatch: pytest.MonkeyPat
     async def main() -> None:
         with unused() as (host, port):
             pass
-        monkeypatch.setattr("transports.sockets.socket.socket", SelfDialing)
+        monkeypatch.setattr("transports.tcp.sockets.socket.socket", SelfDialing)
         with pytest.raises(ConnectFailed, match="nothing listens there"):
             await TcpTransport().dial(TCPAddress(host, port))
 

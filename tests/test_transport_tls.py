@@ -23,10 +23,10 @@ from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from transports.addresses import TLSAddress
 from transports.base import ChannelKind, Stream
-from transports.certificates import NotOurs, key_in, make_certificate
 from transports.errors import ConnectFailed
-from transports.tls import TlsTransport, client_context
-from transports.tls_stream import ALPN
+from transports.tls.certificates import NotOurs, key_in, make_certificate
+from transports.tls.stream import ALPN
+from transports.tls.transport import TlsTransport, client_context
 
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 LOOPBACK = TLSAddress("127.0.0.1", 0)

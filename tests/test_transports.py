@@ -13,13 +13,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress, WSAddress, WSSAddress
 from transports.base import Transport
 from transports.builtin import ws, wss
-from transports.certificates import make_certificate
-from transports.faulty import Faults
-from transports.faulty_stream import Slowness
-from transports.memory import MemoryNetwork
-from transports.quic import QuicTransport
-from transports.tcp import TcpTransport
-from transports.tls import TlsTransport
+from transports.faulty.stream import Slowness
+from transports.faulty.transport import Faults
+from transports.memory.network import MemoryNetwork
+from transports.quic.transport import QuicTransport
+from transports.tcp.transport import TcpTransport
+from transports.tls.certificates import make_certificate
+from transports.tls.transport import TlsTransport
 
 
 @asynccontextmanager

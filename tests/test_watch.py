@@ -105,7 +105,7 @@ async def test_an_engine_that_is_not_there_is_down_before_the_block_begins(where
 @virtual
 async def test_the_networks_own_engines_are_nobody_elses_business() -> None:
     async with bench("a", "b") as nodes:
-        for name in ("router", "keeper", str(ID["a"])):
+        for name in ("router", "router.keeper", str(ID["a"])):
             with pytest.raises(Down, match="no_engine"):
                 async with nodes["a"].watch(nodes.to("b", name)):
                     pytest.fail("it began")
@@ -325,6 +325,6 @@ async def test_a_watched_link_is_not_closed_for_being_idle() -> None:
 async def test_a_node_that_nobody_watches_has_no_keeper() -> None:
     async with bench("a", "b") as nodes:
         assert await nodes["a"].ask(nodes.to("b"), Question(1)) == -1
-        assert nodes["b"].runtime.find("keeper") is None
+        assert nodes["b"].runtime.find("router.keeper") is None
         async with nodes["a"].watch(nodes.to("b")):
-            assert nodes["b"].runtime.find("keeper") is not None
+            assert nodes["b"].runtime.find("router.keeper") is not None

@@ -12,6 +12,7 @@ from msgspec import field
 from actors.engine import Context, Detached, Engine, EngineCfg, EngineEnv, Guard, LocalCfg, Policy, bind, fresh, on
 from actors.identity import EngineID
 from actors.messages import Local, Message, Request, Started, Timer, TransportPrefs
+from actors.node import Node as RealNode
 
 R = TypeVar("R")
 
@@ -143,7 +144,16 @@ class Careless(Engine):
         return 0
 
 
-async def careless(a: Node, b: Node) -> None:
+async def blocks(node: RealNode, counter: EngineID) -> None:
+    async with node.watch(counter, within=5) as watched:
+        assert_type(watched, EngineID)
+    node.offer(Counter(total=3), "counter", policy=Policy.TEMPORARY)
+    async with node.spawn_on(node.id, "counter") as one, node.spawn_on(node.id, Counter) as other:
+        assert_type((one, other), tuple[EngineID, EngineID])
+        assert_type(await node.ask(one, Add(1)), int)
+
+
+async def careless(a: Node, b: Node, real: RealNode) -> None:
     c = b.spawn(Counter(total="x"), "c")  # type: ignore[arg-type]
     b.spawn(Careless(3), "c")  # type: ignore[call-arg]
     b.spawn(Counter, "c")  # type: ignore[arg-type]
@@ -151,3 +161,5 @@ async def careless(a: Node, b: Node) -> None:
     Add(1).amount = len(text)  # type: ignore[misc]
     await a.ask(c, Counter())  # type: ignore[arg-type]
     a.tell(c, Add(1))  # type: ignore[unused-coroutine]
+    real.offer(Counter, "counter")  # type: ignore[arg-type]
+    real.spawn_on(real.id, Counter())  # type: ignore[arg-type]

@@ -16,7 +16,7 @@ from actors.cluster.together import together
 from actors.control.troubled import Troubled
 from actors.node import Node, open_node
 from transports.base import Transport
-from transports.memory import MemoryNetwork
+from transports.memory.network import MemoryNetwork
 
 Linked: TypeAlias = Literal["tcp", "tls", "ws", "wss", "quic", "mixed"]
 """What links the nodes of a cluster between processes; mixed: all transports."""

@@ -24,7 +24,7 @@ from actors.control.failures import ControlError
 from actors.control.sockets import checked_name, cluster_directory, live_sockets, serving_process
 from actors.errors import ConfigError
 from actors.identity import NodeID
-from transports.builtin import LOOPBACK, MISSING
+from transports.schemes import LOOPBACK, MISSING
 
 MIXED = "mixed"
 LISTEN = {scheme: (url,) for scheme, url in LOOPBACK.items()} | {MIXED: tuple(LOOPBACK.values())}

@@ -8,4 +8,5 @@
     reach       which nodes run, and the way to one
 
 The commands, a file each: up, down, ls, verbs, proxy, fault, advert, keygen, run, pipe.
+The dashboard is a package, `ui`; the page of each error code stands in `codes.md`, read by `codes`.
 """

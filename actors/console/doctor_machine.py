@@ -20,6 +20,7 @@ LEAST: dict[str, tuple[int, ...]] = {
     "msgspec": (0, 19),
     "cryptography": (43,),
     "trio-websocket": (0, 12),
+    "wsproto": (1, 2),
     "rich": (13, 6),
     "cyclopts": (4,),
 }

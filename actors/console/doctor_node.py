@@ -21,8 +21,8 @@ from actors.keyfile import load_key
 from actors.net.proving.adverts import NodeAdvert
 from actors.state import StateDir
 from transports.addresses import HostAddress, QUICAddress, TransportAddress, UDPAddress, parse_address
-from transports.builtin import SCHEMES
 from transports.errors import AddressError
+from transports.schemes import SCHEMES
 
 _ROOM = 16 << 20
 """Bytes of a disk below which a state folder is in danger."""

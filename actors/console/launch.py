@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import os
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from math import inf
 from pathlib import Path
+from typing import cast
 
 import trio
 from msgspec import Struct
 
-from actors.cluster import RemoteNode, Topology, node_names, open_cluster, start_cluster
+from actors.cluster import Linked, RemoteNode, Topology, node_names, open_cluster, start_cluster
 from actors.cluster.endings import wait_ended
 from actors.cluster.opening import open_here
 from actors.cluster.processes import Plan, claimed_directory
@@ -25,6 +29,8 @@ from actors.node import Node
 from actors.snapshots import NodeSnapshot, ProxySnapshot
 
 APP = "actors.console.engines:setup"
+_STDERR = 2
+_LAST_WORDS = 20
 
 
 class Launch(Struct, frozen=True, kw_only=True):
@@ -54,17 +60,21 @@ async def run_processes(launch: Launch, show: Show) -> None:
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
-        async with open_cluster(
-            launch.nodes,
-            processes=True,
-            app=APP,
-            topology=launch.topology,
-            permanent=True,
-            cluster=launch.cluster,
-        ) as nodes:
+        async with _processes(launch) as nodes:
             show(await _look(cluster_directory(launch.cluster), began))
             await _wait(launch, partial(_all_ended, nodes, cluster_directory(launch.cluster)))
         nursery.cancel_scope.cancel()
+
+
+async def run_watched(launch: Launch, watch: Callable[[Path], Awaitable[None]]) -> None:
+    """Node processes that end when `watch`, which has the terminal and is given their directory, returns.
+
+    What they say meanwhile would spoil the screen: it is kept, and said at the end.
+    """
+    with words_kept():
+        async with _processes(launch):
+            with trio.move_on_after(inf if launch.seconds is None else launch.seconds):
+                await watch(cluster_directory(launch.cluster))
 
 
 async def run_here(launch: Launch, show: Show) -> None:
@@ -95,6 +105,33 @@ async def run_detached(launch: Launch, show: Show) -> None:
         await start_cluster(plan, launch.cluster)
         nursery.cancel_scope.cancel()
     show(await _look(cluster_directory(launch.cluster), began))
+
+
+@contextmanager
+def words_kept() -> Iterator[None]:
+    """Stderr, of this process and those it starts, goes to a file, whose last lines are shown at the end."""
+    before = os.dup(_STDERR)
+    with tempfile.TemporaryFile() as words:
+        os.dup2(words.fileno(), _STDERR)
+        try:
+            yield
+        finally:
+            os.dup2(before, _STDERR)
+            os.close(before)
+            words.seek(0)
+            say(*words.read().decode("utf-8", "replace").splitlines()[-_LAST_WORDS:])
+
+
+def _processes(launch: Launch) -> AbstractAsyncContextManager[tuple[RemoteNode, ...]]:
+    return open_cluster(
+        launch.nodes,
+        processes=True,
+        app=APP,
+        transport=cast("Linked", launch.transport),  # checked by whoever made the launch
+        topology=launch.topology,
+        permanent=True,
+        cluster=launch.cluster,
+    )
 
 
 async def _serve(

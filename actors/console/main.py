@@ -18,7 +18,9 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "A local cluster": {
         "up": ("up:up", "Start a cluster of node processes, show it, and run until Ctrl-C."),
         "down": ("down:down", "Stop the local cluster."),
+        "ui": ("ui.command:ui", "See a running cluster: nodes, links, problems, events."),
         "ls": ("ls:ls", "List nodes, proxies or engines."),
+        "events": ("events:events", "Print what happens on its nodes, as it happens."),
         "proxy": ("proxy:proxy", "Change one Node Proxy: permanent, ephemeral, dial now, close."),
         "fault": ("fault:app", "Cut, part, slow, kill, restart or freeze nodes; heal them."),
         "pipe": ("pipe:pipe", "Carry stdin through a cluster of its own to stdout."),
@@ -27,6 +29,9 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "ask": ("verbs:ask", "Send a message and print the answer."),
         "send": ("verbs:send", "Send a message; return when it is delivered."),
         "tell": ("verbs:tell", "Hand a message over and return."),
+    },
+    "Help": {
+        "explain": ("explain:explain", "Say what an error code means, and what to do."),
     },
     "One node": {
         "run": ("run:run", "Run one node from a configuration file."),

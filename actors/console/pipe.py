@@ -37,7 +37,7 @@ async def pipe(
     from actors.console.choices import checked_cuts, checked_nodes, checked_seconds, checked_transport
     from actors.console.progress import open_progress
     from actors.console.stream import Stream, carry
-    from transports.builtin import MISSING
+    from transports.schemes import MISSING
 
     stream = Stream(
         nodes=checked_nodes(nodes, 2),

@@ -27,7 +27,7 @@ from actors.console.signals import end_by_signal
 from actors.control.failures import ControlError
 from actors.errors import ActorError
 from actors.snapshots import ProxySnapshot
-from transports.builtin import SCHEMES
+from transports.schemes import SCHEMES
 
 APP = "actors.console.pipe_engines:setup"
 STDIN, STDOUT = 0, 1

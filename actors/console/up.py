@@ -25,6 +25,7 @@ async def up(
         float | None, Parameter(name="--for", help="Seconds to run, counted from when it is ready.")
     ] = None,
     detach: Annotated[bool, flag("Return once every pair is connected; end it with: actors down.")] = False,
+    ui: Annotated[bool, flag("Show the dashboard; leaving it ends the cluster.")] = False,
     cluster: Annotated[str, flag("The cluster's name, where several are to run.")] = "local",
     json: Json = False,
 ) -> None:
@@ -36,7 +37,7 @@ async def up(
     from actors.console.choices import checked_nodes, checked_seconds, checked_transport
     from actors.console.exits import UsageError
     from actors.console.launch import Launch, run_detached, run_here, run_processes
-    from transports.builtin import MISSING
+    from transports.schemes import MISSING
 
     launch = Launch(
         nodes=checked_nodes(nodes, 1),
@@ -47,8 +48,22 @@ async def up(
     )
     if detach and transport == "memory":
         raise UsageError("--detach: nodes linked by memory live in this process, and end with it")
+    if ui:
+        return await _with_dashboard(launch, detach=detach, json=json)
     run = run_detached if detach else run_here if transport == "memory" else run_processes
     await run(launch, partial(_show, launch, json=json, detached=detach))
+
+
+async def _with_dashboard(launch: Launch, *, detach: bool, json: bool) -> None:
+    from actors.console.exits import UsageError
+    from actors.console.launch import run_watched
+    from actors.console.ui.command import dashboard
+    from actors.console.ui.terminal import check_terminal
+
+    if detach or json or launch.transport == "memory":
+        raise UsageError("--ui goes with node processes that end with it: not with --detach, --json or memory")
+    check_terminal()
+    await run_watched(launch, partial(dashboard, launch.cluster))
 
 
 def _show(launch: Launch, started: Started, *, json: bool, detached: bool) -> None:

@@ -10,6 +10,10 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TextIO
 
+from actors.console.clean import clean
+
+__all__ = ["Column", "Row", "cell", "clean", "on_terminal", "plain", "say", "show", "write", "write_words"]
+
 Row = Sequence[object]
 
 
@@ -18,11 +22,6 @@ class Column(NamedTuple):
 
     title: str
     right: bool = False
-
-
-def clean(text: object) -> str:
-    """Text that cannot steer a terminal: what a stranger may have chosen is printable or replaced."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in str(text))
 
 
 def cell(value: object) -> str:

@@ -5,6 +5,7 @@ sockets      where the sockets lie, and who may use them; the clusters that run
 server       serve_control: many clients, contained
 client       open_control: typed calls
 answers      a request, to the node's reply
+process      its memory, and how busy its loop is
 neighbours   who can be meant by a name
 resolve      names to nodes
 languages    with whose classes a message is made from JSON, and its answer read

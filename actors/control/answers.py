@@ -14,12 +14,13 @@ from actors.control.failures import ControlError
 from actors.control.foreign import foreign
 from actors.control.languages import Language, OfClasses, OfNeighbour, known_messages, messages_of
 from actors.control.neighbours import Neighbours, Nodes
+from actors.control.process import loop_lag, memory_bytes
 from actors.control.resolve import Known, whole_address
 from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
 from actors.identity import EngineID, NodeID
 from actors.messages import reply_type
-from actors.snapshots import ProxySnapshot
+from actors.snapshots import LinkSnapshot, ProxySnapshot
 
 Verb: TypeAlias = Literal["tell", "send", "ask"]
 
@@ -39,13 +40,19 @@ class Answers:
         """The reply; raises ActorError for what becomes a Failed. Cancelled, it lets go of what it waits for."""
         match request:
             case m.GetNode():
-                return m.NodeIs(node=self._node.snapshot())
+                lag = await loop_lag()
+                node = replace(self._node.snapshot(), memory_bytes=memory_bytes(), loop_lag_ms=lag * 1000)
+                return m.NodeIs(node=node)
             case m.GetProxies():
                 return m.ProxiesAre(proxies=await self._proxies())
+            case m.GetLink(peer=peer):
+                return m.LinkIs(link=await self._link(peer))
             case m.ExplainProxy(peer=peer):
                 return m.Explained(addresses=tuple(self._node.explain((await self._nodes()).node(peer))))
             case m.GetEngines():
                 return m.EnginesAre(engines=tuple(self._node.engines()))
+            case m.GetDeadLetters():
+                return m.DeadLettersAre(letters=tuple(self._node.dead_letters()))
             case m.GetAdvert():
                 return m.AdvertIs(advert=str(self._node.advert))
             case m.GetFaults():
@@ -62,6 +69,12 @@ class Answers:
         """With the peers' names, which are no business of the protocol but of whoever sees their sockets."""
         nodes = await self._nodes()
         return tuple(replace(proxy, peer=nodes.name(NodeID.parse(proxy.peer_id))) for proxy in self._node.proxies())
+
+    async def _link(self, peer: str) -> LinkSnapshot:
+        link = self._node.link((await self._nodes()).node(peer))
+        if link is None:
+            raise ControlError("unknown_node", f"there is no proxy for {peer}", "actors ls proxies")
+        return link
 
     # -- acting ---------------------------------------------------------------------------------------------
 

@@ -21,7 +21,14 @@ from actors.control.failures import ControlError, NodeDownError, error_from
 from actors.control.lines import LineReader, LineTooLongError
 from actors.control.sockets import check_owner
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import AddressSnapshot, EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    ProxySnapshot,
+)
 
 _MAX_REPLY = 64 << 20
 """Bytes of one line from our own node; a list of very many engines is long."""
@@ -70,6 +77,14 @@ class ControlClient:
     async def engines(self) -> tuple[EngineSnapshot, ...]:
         """Its engines."""
         return (await self._call(m.GetEngines(), m.EnginesAre)).engines
+
+    async def link(self, peer: str) -> LinkSnapshot:
+        """One of its Node Proxies, closely. ControlError `unknown_node` where there is none for this peer."""
+        return (await self._call(m.GetLink(peer=peer), m.LinkIs)).link
+
+    async def dead_letters(self) -> tuple[DeadLetterSnapshot, ...]:
+        """The last messages that were told and did not arrive, oldest first."""
+        return (await self._call(m.GetDeadLetters(), m.DeadLettersAre)).letters
 
     async def describe(self, engine: str) -> tuple[m.MessageDescription, ...]:
         """The messages that an engine of this node takes."""

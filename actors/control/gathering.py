@@ -54,7 +54,7 @@ async def gather_each(
         except ActorError as error:
             silent[node.name] = str(error)
         except trio.TooSlowError:
-            silent[node.name] = f"no answer within {PATIENCE:.0f} s"
+            silent[node.name] = f"no answer within {PATIENCE:g} s"
 
     async with trio.open_nursery() as nursery:
         for node in nodes:

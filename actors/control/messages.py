@@ -19,7 +19,14 @@ from typing import Annotated, Literal, TypeAlias, dataclass_transform
 from msgspec import Meta, Struct, field
 
 from actors.messages import EXPIRY, PREFS, TransportPrefs
-from actors.snapshots import AddressSnapshot, EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    ProxySnapshot,
+)
 
 MAX_LINE = 4 << 20
 """Bytes of one line with its end. A longer request is answered by `Failed`, and the connection closed."""
@@ -91,6 +98,16 @@ class ProxiesAre(ControlReply, tag="proxies"):
     proxies: tuple[ProxySnapshot, ...]
 
 
+class GetLink(ControlRequest, tag="link"):
+    """One proxy, closely. -> LinkIs; Failed `unknown_node` where there is no proxy for the peer"""
+
+    peer: str
+
+
+class LinkIs(ControlReply, tag="link"):
+    link: LinkSnapshot
+
+
 class ExplainProxy(ControlRequest, tag="explain"):
     """Which addresses of the peer would be dialed when, and why. -> Explained"""
 
@@ -107,6 +124,16 @@ class GetEngines(ControlRequest, tag="engines"):
 
 class EnginesAre(ControlReply, tag="engines"):
     engines: tuple[EngineSnapshot, ...]
+
+
+class GetDeadLetters(ControlRequest, tag="dead_letters"):
+    """-> DeadLettersAre"""
+
+
+class DeadLettersAre(ControlReply, tag="dead_letters"):
+    """The last ones, oldest first."""
+
+    letters: tuple[DeadLetterSnapshot, ...]
 
 
 class Follow(ControlRequest, tag="events"):
@@ -343,8 +370,10 @@ class Done(ControlReply, tag="done"):
 Request: TypeAlias = (
     GetNode
     | GetProxies
+    | GetLink
     | ExplainProxy
     | GetEngines
+    | GetDeadLetters
     | Follow
     | Describe
     | Compose
@@ -369,9 +398,11 @@ Reply: TypeAlias = (
     Failed
     | NodeIs
     | ProxiesAre
+    | LinkIs
     | Explained
     | Migrating
     | EnginesAre
+    | DeadLettersAre
     | Happened
     | Described
     | Composed

@@ -11,7 +11,14 @@ from actors.engine import Engine
 from actors.events import Event
 from actors.identity import EngineID, NodeID
 from actors.messages import Request, TransportPrefs
-from actors.snapshots import AddressSnapshot, EngineSnapshot, NodeSnapshot, ProxySnapshot
+from actors.snapshots import (
+    AddressSnapshot,
+    DeadLetterSnapshot,
+    EngineSnapshot,
+    LinkSnapshot,
+    NodeSnapshot,
+    ProxySnapshot,
+)
 
 R = TypeVar("R")
 
@@ -57,6 +64,8 @@ class ControlledNode(Protocol):
     def snapshot(self) -> NodeSnapshot: ...
     def proxies(self) -> Sequence[ProxySnapshot]: ...
     def engines(self) -> Sequence[EngineSnapshot]: ...
+    def link(self, node_id: NodeID, /) -> LinkSnapshot | None: ...
+    def dead_letters(self) -> Sequence[DeadLetterSnapshot]: ...
 
     def learn(self, advert: str, /) -> NodeID: ...
     async def connect(self, node_id: NodeID, /, *, permanent: bool = ...) -> None: ...

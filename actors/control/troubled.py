@@ -6,8 +6,8 @@ from math import inf
 
 from actors.control.messages import Troubles
 from transports.base import Transport
-from transports.faulty import Faults, FaultyTransport
-from transports.faulty_stream import Slowness
+from transports.faulty.stream import Slowness
+from transports.faulty.transport import Faults, FaultyTransport
 
 
 class Troubled:

@@ -70,6 +70,7 @@ class Loans:
 
     def lend(self, peer: NodeID, name: str, token: int, seconds: float) -> Lent | NotLent:
         """Start an engine for a peer, or find the one that this token has started already."""
+        self._forget_ended(peer)
         loans = self._loans.setdefault(peer, {})
         loan = loans.get(token)
         if loan is None:
@@ -82,6 +83,13 @@ class Loans:
             loan = loans[token] = Loan(self._runtime.directory[called], 0.0)
         self._prolong(peer, token, loan, seconds)
         return loan.lent
+
+    def _forget_ended(self, peer: NodeID) -> None:
+        """That an engine ran for a token is remembered for its lease, unless there are too many of them."""
+        loans = self._loans.get(peer, {})
+        if len(loans) >= 2 * self._most_loans:
+            for token in [token for token, loan in loans.items() if loan.cell.gone.is_set()]:
+                self.release(peer, token)
 
     def _why(self, offer: Offer | None) -> str:
         if offer is None:

@@ -6,12 +6,13 @@ one step (PROTOCOL L2), and a proxy leaves it before it settles anything (C10).
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from random import Random
 from typing import TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from actors.admission import Admission, admit_all
 from actors.errors import Refused, SendError
@@ -19,7 +20,7 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.locality import is_local
 from actors.net.door import Door
-from actors.net.life.table import Life
+from actors.net.life.table import Life, Phase
 from actors.net.loans import Loans
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
@@ -34,6 +35,8 @@ from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
 _MAX_CLAIMED_BOOT = 1 << 63
+_PATH = 16
+"""Phases of a proxy that are remembered."""
 
 Record: TypeAlias = PeerRecord[Receive]
 
@@ -171,12 +174,32 @@ class Network:
         return self.advert_version, record.advert_version if record else 0
 
 
+class Step(Struct, frozen=True):
+    """A proxy went into a phase."""
+
+    at: float
+    phase: Phase
+    why: str
+
+
+class Outlook(Struct):
+    """What a proxy says of its past and its next step, for people; nothing is decided by it."""
+
+    since: float
+    why: str = "made"
+    failures: int = 0
+    due: float | None = None
+    """When the next attempt starts."""
+    path: deque[Step] = field(default_factory=lambda: deque(maxlen=_PATH))
+
+
 class Entry:
     """A proxy's place in the table: its outbox, which takes messages at once, and what it shows of itself."""
 
-    def __init__(self, record: Record, outbox: Outbox) -> None:
+    def __init__(self, record: Record, outbox: Outbox, now: float = 0.0) -> None:
         self.record = record
         self.outbox = outbox
+        self.outlook = Outlook(now)
         self.session: Session | None = None
         self.life = Life()
         self.wanted = False
@@ -238,7 +261,7 @@ class Table:
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
         )
-        entry = self._entries[peer] = Entry(record, outbox)
+        entry = self._entries[peer] = Entry(record, outbox, network.clock.now())
         record.proxied = True
         self.announce(peer)
         return entry

@@ -24,7 +24,7 @@ from actors.net.connecting.backoff import Backoff
 from actors.net.connecting.selection import Attempt, rank
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Frame
-from actors.net.network import Entry, Network, NetworkCfg
+from actors.net.network import Entry, Network, NetworkCfg, Step
 from actors.net.offers import offers_of, prefs_of
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
@@ -356,10 +356,19 @@ class NodeProxy(Engine):
         for action in actions:
             _ACTIONS[action](self)
         self._watch_outbox()
+        self._look_ahead()
 
     def _announce(self, old: Phase, new: Phase, why: str) -> None:
         events = self.network.runtime.events
         events.emit(ProxyChanged(self.now, self.entry.peer, old.value, new.value, why))
+        outlook = self.entry.outlook
+        outlook.since, outlook.why = self.now, why
+        outlook.path.append(Step(self.now, new, why))
+
+    def _look_ahead(self) -> None:
+        """For people who watch."""
+        outlook, backoff = self.entry.outlook, self.state.backoff
+        outlook.due, outlook.failures = backoff.due, backoff.failures
 
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
@@ -665,7 +674,7 @@ class NodeProxy(Engine):
 
     def _dial_failed(self, url: str, failed: Failed) -> None:
         now, state = self.now, self.state
-        state.why = f"{url}: {failed.reason}"
+        state.why = self.entry.outlook.why = f"{url}: {failed.reason}"
         self.entry.record.history.failed(url, now, failed.reason)
         self._told(failed.retry_after, signed=failed.signed)
         self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))

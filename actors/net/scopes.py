@@ -24,6 +24,7 @@ R = TypeVar("R")
 
 WITHIN: Final = 30.0
 """Seconds without a sign of life after which another node is taken for lost."""
+_LONGEST: Final = 86_400 / 2
 _PAUSE: Final = 0.2
 """Seconds before a question that was lost is asked again; it may be lost as soon as the last one."""
 _SIGNS: Final = 4
@@ -60,6 +61,8 @@ async def watching(network: Network, engine: EngineID, within: float) -> AsyncIt
 async def spawning(network: Network, peer: NodeID, offer: str, within: float) -> AsyncIterator[EngineID]:
     """See `Node.spawn_on`."""
     far, token = _Far(network, peer, within), network.random.getrandbits(62)
+    engine: EngineID | None = None
+    owed = True
     try:
         lent = await far.ask(lambda: Lend(offer, token, far.lease))
         if isinstance(lent, NotLent):
@@ -67,8 +70,12 @@ async def spawning(network: Network, peer: NodeID, offer: str, within: float) ->
         engine = EngineID(peer, lent.name)
         async with _until(lambda: far.end(lent.name, lent.stay), engine):
             yield engine
+    except Refused:
+        owed = engine is not None  # what the block itself raises says nothing of the loan
+        raise
     finally:
-        await far.release(token)
+        if owed:
+            await far.release(token)
 
 
 _WORDS: Final = {
@@ -102,6 +109,8 @@ class _Far:
     """Another node, for as long as it says something at least every `within` seconds."""
 
     def __init__(self, network: Network, peer: NodeID, within: float) -> None:
+        if not 0 < within <= _LONGEST:
+            raise ValueError(f"within is a number of seconds, up to {_LONGEST:g}, not {within!r}")
         self.peer = peer
         self.within = within
         self._network = network

@@ -22,7 +22,7 @@ from transports.base import Stream
 from transports.frames import FrameBuffer
 
 ROUTER = EngineID(None, "router")
-KEEPER = "keeper"
+KEEPER = "router.keeper"
 """The name of the engine that other nodes ask about the engines of this one."""
 
 

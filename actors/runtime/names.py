@@ -13,7 +13,7 @@ _LONGEST: Final = 200
 def check_name(name: str, *, reserved: bool = False) -> None:
     """Raise EngineNameError for a name that is malformed, or reserved for the network's own engines.
 
-    Reserved are `router`, `keeper`, `transport.*` and whatever reads as a NodeID: the name of a Node Proxy.
+    Reserved are `router`, `router.*`, `transport.*` and whatever reads as a NodeID: the name of a Node Proxy.
     """
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST:
         raise EngineNameError(f"an engine's name is text of 1 to {_LONGEST} characters, not {name!r}")
@@ -25,7 +25,7 @@ def check_name(name: str, *, reserved: bool = False) -> None:
 
 def is_reserved(name: str) -> bool:
     """Whether only the network may give this name."""
-    return name in ("router", "keeper") or name.startswith("transport.") or _reads_as_node(name)
+    return name == "router" or name.startswith(("router.", "transport.")) or _reads_as_node(name)
 
 
 def _reads_as_node(name: str) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 from actors.errors import ConfigError
 from actors.identity import NodeKey
 from actors.node import Node, open_node
-from transports.memory import MemoryNetwork
+from transports.memory.network import MemoryNetwork
 
 WALL_MS: Final = 1_700_000_000_000
 """The wall clock when the nodes start, milliseconds since 1970."""

@@ -19,7 +19,7 @@ from transports.addresses import HostAddress, parse_address
 from transports.base import PLAIN, Channel, Stream, receive_frame, send_all
 from transports.errors import ConnectionLost
 from transports.frames import FrameBuffer
-from transports.streams import SocketStream
+from transports.tcp.stream import SocketStream
 
 _LARGEST = 1 << 20
 

@@ -302,8 +302,8 @@ class Transmit:
                 array = _array(run.count)
                 parts.append(array)
                 parts += run.items
-                left = min(run.deadline, run.until) - now
-                size, kind, ttl = len(array) + run.size, run.kind, ceil(left * 1000) if left > 0 else 0
+                left = min(run.deadline, max(run.until, now)) - now
+                size, kind, ttl = len(array) + run.size, run.kind, ceil(left * 1000)
             payload += size
             heads.append(RunHead(lane.lane, kind, run.count, ttl, size))
         parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)

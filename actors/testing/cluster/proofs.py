@@ -16,7 +16,7 @@ from actors.net.messages import (
 )
 from actors.testing.history.records import AnyRecord, Bytes
 from actors.testing.network.wires import SimulatedNetwork
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
 
 NUMBERS = {record: number for number, union in FRAMES.items() for record in (get_args(union) or (union,))}
 """The number of each frame, by its record."""

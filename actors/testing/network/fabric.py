@@ -17,9 +17,9 @@ from actors.testing.network.tape import Tape
 from actors.testing.network.troubles import Between, Over, Trouble, Where, Wire
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
-from transports.memory import MemoryListener, MemoryNetwork, MemoryTransport
-from transports.memory_connection import Connection, MemoryStream
-from transports.pipes import CAPACITY
+from transports.memory.connection import Connection, MemoryStream
+from transports.memory.network import MemoryListener, MemoryNetwork, MemoryTransport
+from transports.memory.pipes import CAPACITY
 
 LATENCY = 0.001
 

@@ -11,8 +11,8 @@ from typing import TypeAlias
 import trio
 
 from actors.testing.network.troubles import Wire
-from transports.memory_connection import Connection
-from transports.pipes import End, Pipe
+from transports.memory.connection import Connection
+from transports.memory.pipes import End, Pipe
 
 SEGMENT = 1_460
 """Bytes: where bandwidth is limited nothing smaller is cut out of a parcel."""

@@ -10,7 +10,7 @@ from typing import Literal, Self, TypeAlias
 
 from msgspec import Struct
 
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
 
 Dials: TypeAlias = Literal["pass", "refuse", "ignore", "hold"]
 

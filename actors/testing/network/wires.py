@@ -28,7 +28,7 @@ from msgspec.structs import replace
 from actors.testing.network.fabric import Fabric
 from actors.testing.network.pipes import SimulatedPipe
 from actors.testing.network.troubles import WHOLE, Apart, Between, Over, Trouble, Where, Wire
-from transports.memory_connection import Connection, MemoryStream
+from transports.memory.connection import Connection, MemoryStream
 
 
 class SimulatedNetwork(Fabric):

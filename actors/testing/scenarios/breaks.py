@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from actors.testing.cluster.simulation import Simulation
 from actors.testing.faults import Blackhole, Cut, Fault
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
 
 
 class HangUp(Fault):

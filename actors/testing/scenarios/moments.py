@@ -26,7 +26,7 @@ from actors.testing.faults import Crash, Fault
 from actors.testing.scenarios.breaks import HangUp
 from transports.errors import FrameError
 from transports.frames import FrameBuffer
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
 
 
 class Crossing(Struct, frozen=True):

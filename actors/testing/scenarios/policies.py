@@ -30,7 +30,7 @@ class _Refusals:
             self.told[name].append((event.at, event.why))
 
     def early(self, calm: float) -> list[str]:
-        """Who has dialed again within so many seconds after it was told that there is no room, or ever after a denial."""
+        """Who has dialed again within so many seconds after it heard that there is no room, or ever after a denial."""
         return [
             f"{name} was told at {at:.3f} ({why}) and dialed at {dial:.3f}"
             for name, words in self.told.items()
@@ -42,7 +42,7 @@ class _Refusals:
 
 @scenario("H7 H8 P5 P7")
 async def policies(sim: Simulation) -> None:
-    """A hub denies some and has room for a few: permanent peers always come in, the others wait as told, or for ever."""
+    """A hub denies some, has room for a few: permanent peers always come in, the others wait as told, or for ever."""
     rng = sim.rng
     friends, denied = ["p", "q"][: rng.randint(1, 2)], ["x", "y"][: rng.randint(0, 2)]
     crowd = [f"c{number}" for number in range(rng.randint(2, 6))]

@@ -11,12 +11,14 @@ from actors.errors import Down, SendError
 from actors.identity import EngineID
 from actors.messages import Message, Started
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.messages import Messages
 from actors.net.network import NetworkCfg
 from actors.net.session.liveness import LivenessCfg
 from actors.node import Node
 from actors.testing.cluster.simulation import NotRunning, Simulation
 from actors.testing.faults import Crash, Cut, Deaf, Fault, Partition
 from actors.testing.scenarios.cast import LONG, Question, Sink
+from actors.testing.scenarios.moments import Moments, Stroke, draw_later, sets_out
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.stage import nobody_broke_the_protocol, pair
 
@@ -186,17 +188,12 @@ def hired(node: Node) -> list[str]:
 @scenario("W3 W4 W5 Q1")
 async def hired_engines(sim: Simulation) -> None:
     """Engines run on a node for blocks that end, fail or are cancelled at any moment, through breaks and crashes."""
-    rng, (one, other) = sim.rng, pair(sim)
+    one, other = pair(sim)
     hires = _Hires()
-    await _stage(sim, one, other, hires)
-    sim.start_soon(_look, sim, other, hires)
-    for number in range(rng.randint(2, 8)):
-        if one in sim.running:
-            hires.begin()
-            sim.start_soon(_hire, sim, sim[one], other, number, hires)
-        await trio.sleep(rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 3.0))))
-        if rng.random() < 0.35:
-            await sim.inflict(_draw_break(rng, *rng.sample((one, other), 2)))
+    with Moments(sim) as moments:
+        await _stage(sim, one, other, hires)
+        sim.start_soon(_look, sim, other, hires)
+        await _hire_some(sim, one, other, hires, moments)
     await sim.heal()
     await sim.until(lambda: not hires.wanted, "all blocks to end", within=60.0)
     await sim.settle()
@@ -206,6 +203,21 @@ async def hired_engines(sim: Simulation) -> None:
     assert not hired(sim[other]), f"{hired(sim[other])} run on {other} though every block has ended"
     assert not sim[other]._network.loans._loans, f"{other} keeps {sim[other]._network.loans}"
     await _nothing_waits(sim, one, other)
+
+
+async def _hire_some(sim: Simulation, one: str, other: str, hires: _Hires, moments: Moments) -> None:
+    """Breaks come at any time, and just as something is asked or answered."""
+    rng = sim.rng
+    for number in range(rng.randint(2, 8)):
+        if rng.random() < 0.5:
+            asked = rng.choice((sets_out(one, other, Messages), sets_out(other, one, Messages)))
+            moments.strike(Stroke(Cut(one, other), asked, rng.randint(1, 3), draw_later(rng, 0.001)))
+        if one in sim.running:
+            hires.begin()
+            sim.start_soon(_hire, sim, sim[one], other, number, hires)
+        await trio.sleep(rng.choice((0.0, rng.uniform(0, 0.5), rng.uniform(0, 3.0))))
+        if rng.random() < 0.35:
+            await sim.inflict(_draw_break(rng, *rng.sample((one, other), 2)))
 
 
 @scenario("W3 W4 Q1")

@@ -17,7 +17,7 @@ from actors.testing.faults import ShortParts
 from actors.testing.history.records import Accepted, LinkDown, Phase, Settled, Withdrawn
 from actors.testing.scenarios.cast import Traffic
 from actors.testing.scenarios.moments import Moments
-from transports.memory_connection import Connection
+from transports.memory.connection import Connection
 
 LATENCIES = (0.0, 0.001, 0.001, 0.02, 0.1)
 

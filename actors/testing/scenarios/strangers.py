@@ -26,7 +26,7 @@ from transports.addresses import MemoryAddress
 from transports.base import receive_frame, send_all
 from transports.errors import ConnectionLost, ListenerClosed, TransportError
 from transports.frames import FrameBuffer
-from transports.memory_connection import MemoryStream
+from transports.memory.connection import MemoryStream
 
 _MOST = 1 << 22
 

@@ -1,0 +1,216 @@
+"""The rows of each page, filtered and sorted, and what the chosen one leads to. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from actors.console.ui import actions
+from actors.console.ui.desk import Desk
+from actors.console.ui.places import CLUSTER, Place, Sight
+from actors.console.ui.problems import Problem
+from actors.console.ui.watch import NodeWatch, Watch
+from actors.snapshots import DeadLetterSnapshot, EngineSnapshot, ProxySnapshot
+
+PREFIX = 40
+"""Dead letters of one reason differ in their details; so much of an outcome is its reason at most."""
+
+
+class Item(Struct, frozen=True):
+    """A row: what it is about, its key, what is found by a filter, and where it leads."""
+
+    key: str
+    value: Any
+    words: str
+    opens: Place | None = None
+
+
+class Picture(Struct, frozen=True):
+    """What is seen at one moment."""
+
+    watch: Watch
+    problems: tuple[Problem, ...]
+    desk: Desk
+    now: float
+    items: tuple[Item, ...]
+    chosen: int
+
+    @property
+    def item(self) -> Item | None:
+        """The row under the cursor."""
+        return self.items[self.chosen] if self.items else None
+
+
+def look(watch: Watch, problems: tuple[Problem, ...], desk: Desk, now: float) -> Picture:
+    """The picture of the place where one is."""
+    items = tuple(_matching(_items(watch, problems, desk), desk.filter))
+    keys = [item.key for item in items]
+    last = desk.place.page == "events" and desk.following
+    return Picture(watch, problems, desk, now, items, len(items) - 1 if last else desk.cursor(keys))
+
+
+def sight(picture: Picture) -> Sight:
+    """What keys can act on."""
+    watch, desk, item = picture.watch, picture.desk, picture.item
+    place = item.opens if item and item.opens else desk.place
+    proxy = watch.proxy(place.node, place.peer)
+    free = not desk.able.readonly
+    return Sight(
+        keys=[one.key for one in picture.items],
+        opens=item.opens if item else None,
+        actions=page_actions(watch, desk),
+        dial=actions.dial_now(watch, place.node, proxy) if proxy and free else None,
+        permanence=actions.permanence(watch, place.node, proxy) if proxy and free else None,
+        faults=actions.faults_of(watch, place.node, proxy) if place.node and desk.able.faults and free else (),
+        nodes=frozenset(watch.nodes),
+        links={(node, watch.name_of(one)): one.peer_id for node, one in all_links(watch)} if desk.prompt else {},
+    )
+
+
+def page_actions(watch: Watch, desk: Desk) -> tuple[actions.Action, ...]:
+    """The numbered commands of the page."""
+    place = desk.place
+    if place.page == "link" and (proxy := watch.proxy(place.node, place.peer)):
+        return actions.for_link(watch, place.node, proxy, desk.able)
+    if place.page == "node" and (node := watch.nodes.get(place.node)):
+        return actions.for_node(watch, node, desk.able)
+    return ()
+
+
+def all_links(watch: Watch) -> list[tuple[str, ProxySnapshot]]:
+    """Each with the node that tells of it; what a node said before it fell silent is not known any more."""
+    return [(node.name, proxy) for node in watch.nodes.values() if node.there for proxy in node.proxies]
+
+
+# -- rows -------------------------------------------------------------------------------------------------
+
+
+def _items(watch: Watch, problems: Sequence[Problem], desk: Desk) -> list[Item]:
+    place = desk.place
+    match place.page:
+        case "cluster" if desk.pane == "problems":
+            return [_problem(watch, problem) for problem in problems]
+        case "cluster":
+            return _sorted([_node(node) for node in watch.nodes.values()], NODE_SORTS, desk.sort)
+        case "node":
+            mine = [
+                (name, proxy)
+                for name, proxy in all_links(watch)
+                if place.node in (name, watch.names.get(proxy.peer_id))
+            ]
+            return [_link(watch, name, proxy) for name, proxy in mine]
+        case "links":
+            return _sorted([_link(watch, *link) for link in all_links(watch)], LINK_SORTS, desk.sort)
+        case "link":
+            return [Item(action.command, action, action.words) for action in page_actions(watch, desk)]
+        case "engines":
+            engines = [(node.name, engine) for node in watch.nodes.values() for engine in node.engines]
+            return _sorted([_engine(*one) for one in engines], ENGINE_SORTS, desk.sort)
+        case "events":
+            first = watch.heard_events - len(watch.events)
+            return [
+                Item(str(first + number), line, f"{line.node} {line.event} {line.words}")
+                for number, line in enumerate(watch.events)
+            ]
+        case "letters":
+            return letters(watch)
+    return []
+
+
+def _node(node: NodeWatch) -> Item:
+    return Item(node.name, node, f"{node.name} {node.state}", Place("node", node=node.name))
+
+
+def _link(watch: Watch, name: str, proxy: ProxySnapshot) -> Item:
+    words = f"{name} {watch.name_of(proxy)} {proxy.state} {proxy.transport} {proxy.permanence}"
+    return Item(f"{name} {proxy.peer_id}", (name, proxy), words, Place("link", node=name, peer=proxy.peer_id))
+
+
+def _engine(name: str, engine: EngineSnapshot) -> Item:
+    words = f"{name} {engine.name} {engine.type} {engine.state}"
+    return Item(f"{name}/{engine.name}", (name, engine), words, Place("engine", node=name, engine=engine.name))
+
+
+def _problem(watch: Watch, problem: Problem) -> Item:
+    found = problem.finding
+    if found.engine:
+        opens = Place("engine", node=found.node, engine=found.engine)
+    elif found.peer:
+        opens = Place("link", node=found.node, peer=found.peer)
+    else:
+        opens = Place("letters") if found.code == "dead_letters" else Place("node", node=found.node)
+    return Item(" ".join(found.key), problem, f"{found.code} {found.where} {found.cause}", opens)
+
+
+def letters(watch: Watch) -> list[Item]:
+    """By node and reason, the most frequent first; the value is the count and the last of them."""
+    counts: Counter[tuple[str, str]] = Counter()
+    last: dict[tuple[str, str], DeadLetterSnapshot] = {}
+    for node in watch.nodes.values():
+        for letter in node.letters:
+            kind = (node.name, letter.outcome.partition(":")[0][:PREFIX])
+            counts[kind] += 1
+            last[kind] = letter
+    return [
+        Item(" ".join(kind), (*kind, number, last[kind]), f"{' '.join(kind)} {last[kind].to} {last[kind].tag}")
+        for kind, number in counts.most_common()
+    ]
+
+
+def _matching(items: list[Item], words: str) -> list[Item]:
+    wanted = words.casefold().split()
+    return [item for item in items if all(word in item.words.casefold() for word in wanted)] if wanted else items
+
+
+# -- sorting ----------------------------------------------------------------------------------------------
+
+Sorts = tuple[tuple[str, Callable[[Any], Any]], ...]
+
+_NODE_ORDER = ("down", "denied", "silent", "asked", "stopping", "running")
+_LINK_ORDER = ("backoff", "dialing", "handshaking", "draining", "closed", "idle", "ready")
+
+
+def _place(order: Sequence[str], state: str) -> int:
+    return order.index(state) if state in order else -1
+
+
+NODE_SORTS: Sorts = (
+    ("name", lambda node: ()),
+    ("state", lambda node: _place(_NODE_ORDER, node.state)),
+    ("rate", lambda node: -sum(rate or 0 for rate in node.rates())),
+    ("outbox", lambda node: -fullest(node)),
+)
+LINK_SORTS: Sorts = (
+    ("name", lambda link: ()),
+    ("state", lambda link: _place(_LINK_ORDER, link[1].state)),
+    ("rtt", lambda link: -(link[1].rtt_ms or 0)),
+    ("in flight", lambda link: -link[1].ledger.in_flight),
+)
+ENGINE_SORTS: Sorts = (
+    ("name", lambda engine: ()),
+    ("held", lambda engine: -engine[1].held),
+    ("handled", lambda engine: -engine[1].handled),
+    ("crashes", lambda engine: -engine[1].crashes),
+)
+_OF_PAGE = {"cluster": NODE_SORTS, "links": LINK_SORTS, "engines": ENGINE_SORTS}
+
+
+def fullest(node: NodeWatch) -> float:
+    """The fill of its fullest outbox."""
+    return max((proxy.fill for proxy in node.proxies), default=0.0)
+
+
+def sorted_by(desk: Desk) -> str:
+    """The name of the order of this page; empty where there is one only."""
+    sorts = _OF_PAGE.get(desk.place.page, ())
+    if not sorts or (desk.place == CLUSTER and desk.pane == "problems"):
+        return ""
+    return sorts[desk.sort % len(sorts)][0]
+
+
+def _sorted(items: list[Item], sorts: Sorts, number: int) -> list[Item]:
+    _, key = sorts[number % len(sorts)]
+    return sorted(items, key=lambda item: key(item.value))
