@@ -24,7 +24,7 @@ import trio
 from actors.admission import Admission, Capacity, admit_all, all_of
 from actors.config import Limits
 from actors.engine import Engine, Policy
-from actors.errors import ActorError, ConfigError, Lost, Refused
+from actors.errors import ActorError, ConfigError, IdentityTaken, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
@@ -324,7 +324,8 @@ async def open_node(
     network, in place of what `limits` and `insecure` say; conditions, who looks on.
 
     Leaving the block drains: what was accepted is sent and acknowledged, within `cfg.drain_timeout`. An exception
-    or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins.
+    or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins; and
+    IdentityTaken from within it, which is cancelled, when a second node with this key has taken its place.
     """
     state = StateDir(state_dir) if state_dir is not None else None
     key = key or (state.key() if state else NodeKey.generate())
@@ -363,7 +364,10 @@ async def open_node(
                         for peer in peers:
                             node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
                         with body:
-                            yield node
+                            with network.stay:
+                                yield node
+                            if network.taken:
+                                raise IdentityTaken(network.taken)
                         await _stop_network(runtime, cfg)
                     finally:
                         runtime.stopping = network.table.stopping = True  # whoever sends from here on hears of it

@@ -17,7 +17,7 @@ from msgspec import Struct, field
 
 from actors.engine import Engine, LocalCfg, MailboxStatistics, on
 from actors.errors import Lost, SendError
-from actors.events import Connected, DialFailed, Disconnected, DuplicateIdentity, ProxyChanged
+from actors.events import Connected, DialFailed, Disconnected, ProxyChanged
 from actors.identity import EngineID
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
@@ -508,6 +508,7 @@ class NodeProxy(Engine):
     def resumed(self, link: Link) -> None:
         """A connection carries messages now."""
         now, peer, url = self.now, self.entry.peer, link.stream.remote
+        self.network.known_as = self.network.incarnation
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
 
     def ended(self, link: Link, reason: str, clean: bool) -> None:
@@ -679,9 +680,7 @@ class NodeProxy(Engine):
         self._told(failed.retry_after, signed=failed.signed)
         self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))
         if failed.reason == "stale_incarnation" and failed.signed and failed.newest is not None:
-            own = self.network.incarnation
-            self.network.runtime.events.emit(DuplicateIdentity(now, self.entry.peer, own, failed.newest))
-            self.network.outlived(failed.newest)
+            self.network.outlived(self.entry.peer, failed.newest)
         elif failed.signed and failed.reason == "denied":
             state.denied, self.entry.record.denied_at = True, self.entry.record.advert_version
         elif failed.barred:

@@ -98,7 +98,7 @@ class PeerRecord(Generic[R]):
         self.incarnation: Incarnation | None = None
         """The newest that was proven."""
         self.accepted: ConnectionID | None = None
-        """The greatest of the peer's dials that this node has accepted (C2)."""
+        """The greatest of the peer's dials that this node has accepted, of its newest run (C2)."""
         self.receive: R | None = None
         """Outlives proxies (S2). The session replaces it when the peer's incarnation or epoch changes (S1)."""
         self.advert: NodeAdvert | None = None
@@ -159,7 +159,8 @@ class PeerRecord(Generic[R]):
         judgement = self.judge(incarnation)
         match judgement:
             case Judgement.FIRST | Judgement.NEWER:
-                self.incarnation, self.accepted = incarnation, None
+                # Number 0 is no dial: with it a request says which run of the peer is known here (PROTOCOL C2, I3).
+                self.incarnation, self.accepted = incarnation, ConnectionID(incarnation, 0)
                 self.counters.restarts += judgement is Judgement.NEWER
             case Judgement.STALE | Judgement.TWIN:
                 self.counters.refused += 1
@@ -167,6 +168,11 @@ class PeerRecord(Generic[R]):
             case Judgement.SAME:
                 pass
         return judgement
+
+    @property
+    def befriended(self) -> bool:
+        """Whether this node's own user named it: somebody holds a link to it, or told its advert."""
+        return bool(self.holders) or (self.advert is not None and self.learned_from is None)
 
     def accept(self, connection: ConnectionID) -> None:
         """A dial of the peer's is proven here (C2). Call `prove` first."""
@@ -177,8 +183,7 @@ class PeerRecord(Generic[R]):
     def in_use(self) -> bool:
         """Whether forgetting it would hurt somebody. What a friend told of a node nobody would tell again."""
         heard = self.receive is not None and not self.receive.disposable
-        told = self.advert is not None and self.learned_from is None
-        return bool(self.ends or self.proxied or self.holders or heard or told)
+        return bool(self.ends or self.proxied or heard or self.befriended)
 
     def __repr__(self) -> str:
         return f"PeerRecord({self.id.short}…, ends={self.ends}, dials={self._dials}, {self.holders})"

@@ -40,6 +40,13 @@ from transports.frames import FrameBuffer
 
 _TURNED_AWAY = 1.0
 """Seconds after which whoever was turned away for no reason of its own may come again."""
+_WORDS = {
+    "stale_incarnation": "another run with its key, which is newer or as new, is known here",
+    "over_capacity": "each record of a peer is in use: see limits.peers",
+    "stopping": "this node is stopping",
+    "another_session": "it is of an earlier session",
+}
+"""For people of this node."""
 
 
 class Handoff:
@@ -207,10 +214,12 @@ class TransportConnection(Engine):
         if network.conditions.point("acceptor.over_capacity"):
             return await send_all(stream, acceptor.refuse("over_capacity", _TURNED_AWAY, None))
         door.counters.proven += 1
-        link: Link | TurnedAway | None = self._refusal(stream, proven)
+        link: Link | TurnedAway | None = self._refusal(stream, proven) or self._outlived(proven)
         if link is None:
             with door.arriving(proven.peer):
                 link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
+                if isinstance(link, TurnedAway):
+                    door.turned_away(proven.peer, _host(stream.remote), _WORDS.get(link.reason, link.reason))
         if isinstance(link, TurnedAway):
             await send_all(stream, acceptor.refuse(link.reason, link.retry_after, link.newest))
 
@@ -233,6 +242,14 @@ class TransportConnection(Engine):
                 return TurnedAway("over_capacity", seconds)
             case _:
                 return None
+
+    def _outlived(self, proven: Proven) -> TurnedAway | None:
+        """Whoever only calls, and is never called, says with its `accepted` which run of this node it knows (I3)."""
+        newest = None if proven.accepted is None else proven.accepted.incarnation
+        if newest is None or not self.network.is_outlived_by(newest):
+            return None
+        self.network.outlived(proven.peer, newest)
+        return TurnedAway("outlived")
 
     async def _join(
         self, stream: Stream, frames: FrameBuffer, acceptor: Acceptor, proven: Proven, rtt: float, began: float
