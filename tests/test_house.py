@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import msgspec
 import pytest
 
 from actors.config import Limits, NodeConfig, load_config
+from actors.console.main import make_app
 from actors.net.life.table import table_as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -225,6 +227,15 @@ def test_the_code_of_the_readme_and_the_guide_runs(pages_files: Path, name: str,
         ran = run([sys.executable, "-W", "error", name], pages_files, PYTHONPATH=str(ROOT))
         assert (ran.stdout, ran.stderr) == (f"{prints}\n", "")
     assert ran.returncode == 0
+
+
+COMMANDS = re.findall(r"^    (?:.*\| )?(?:\.venv/bin/)?(actors .*?)(?: {3,}.*| +# .*| > .*| \| .*)?$", PAGES, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_the_pages_show_is_one(command: str) -> None:
+    _, *words = shlex.split(command)
+    make_app().parse_args(words, print_error=False, exit_on_error=False)
 
 
 def test_the_settings_in_the_guide_can_be_used(tmp_path: Path) -> None:
