@@ -229,7 +229,9 @@ def test_the_code_of_the_readme_and_the_guide_runs(pages_files: Path, name: str,
     assert ran.returncode == 0
 
 
-COMMANDS = re.findall(r"^    (?:.*\| )?(?:\.venv/bin/)?(actors .*?)(?: {3,}.*| +# .*| > .*| \| .*)?$", PAGES, re.MULTILINE)
+COMMANDS = re.findall(
+    r"^    (?:.*\| )?(?:\.venv/bin/)?(actors .*?)(?: {3,}.*| +# .*| > .*| \| .*)?$", PAGES, re.MULTILINE
+)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
