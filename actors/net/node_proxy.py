@@ -20,7 +20,7 @@ from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
 from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
-from actors.net.messages import Advert, AdvertStale, Frame
+from actors.net.messages import Advert, AdvertStale, Disperse, Frame
 from actors.net.network import Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
@@ -382,6 +382,19 @@ class NodeProxy(Engine):
         """A connection carries messages now."""
         now, peer, url = self.now, self.entry.peer, link.stream.remote
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
+        if self.entry.record.waits:
+            self._tell_crowd(link)
+
+    def _tell_crowd(self, newest: Link) -> None:
+        """Over which time to come back: to the one that has come, and to all when that has changed much (L7)."""
+        crowd, links = self.network.crowd, [newest]
+        if crowd.join(self.entry.peer):
+            others = [entry.session for entry in self.network.table if entry.record.waits and entry is not self.entry]
+            links += [session.current for session in others if session is not None and session.current is not None]
+        elif not crowd.within:
+            return
+        for link in links:
+            link.write(encode(Disperse(crowd.within)))
 
     def ended(self, link: Link, reason: str, clean: bool) -> None:
         """A proven end is gone."""
@@ -397,6 +410,10 @@ class NodeProxy(Engine):
     def peer_goes_away(self, retry_after: float) -> None:
         """See D5."""
         self.post(GoingAway(retry_after))
+
+    def disperse(self, within: float) -> None:
+        """See L7."""
+        self.state.backoff.disperse(within)
 
     def advert(self, link: Link, record: Frame) -> None:
         """See A."""
