@@ -258,8 +258,8 @@ class Node:
         return [
             DeadLetterSnapshot(
                 ago=now - letter.at,
-                to=str(letter.to),
-                sender=str(letter.sender),
+                to=_whole(letter.to),
+                sender=_whole(letter.sender),
                 tag=letter.tag,
                 outcome=letter.outcome,
                 head=letter.head,
@@ -269,6 +269,11 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.name or ''} {self.id.short}: {', '.join(self.addresses) or 'not listening'}>"
+
+
+def _whole(engine: EngineID) -> str:
+    """With the whole NodeID: who shows it knows the name."""
+    return f"{engine.node or ''}/{engine.name}"
 
 
 # -- opening ----------------------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def work_snapshot(cell: Cell) -> WorkSnapshot:
         messages=tuple(
             HandledSnapshot(
                 ago=now - one.at,
-                sender=str(one.sender),
+                sender=f"{one.sender.node or ''}/{one.sender.name}",
                 tag=one.tag,
                 head=one.head,
                 took_ms=_millis(one.took),
