@@ -30,6 +30,10 @@ class Find(Request[EngineID]):
     near: NodeID
 
 
+class Undecoded(Request[Raw]):
+    """As a node passes on what it has no class for."""
+
+
 class Secret(Local[None]):
     thing: object
 
@@ -243,6 +247,14 @@ def test_a_recursion_limit_at_which_nested_bytes_end_the_process_is_refused() ->
     check_recursion_limit()
     with recursion_limit(DEEPEST + 1), pytest.raises(ConfigError, match="setrecursionlimit"):
         check_recursion_limit()
+
+
+def test_an_answer_that_stays_undecoded_outlives_the_buffer_it_came_in() -> None:
+    undecoded = reply_decoder(Undecoded)
+    buffer = bytearray(encode(7))
+    answer = undecoded(memoryview(buffer))
+    buffer[:] = encode(8)  # the next frame
+    assert bytes(answer) == encode(7)
 
 
 def test_a_codec_says_what_it_understands() -> None:

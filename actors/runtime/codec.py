@@ -169,7 +169,9 @@ def reply_decoder(request: type[Request[Any]]) -> Callable[[Body | Raw], Any]:
 
     def reply(body: Body | Raw) -> Any:
         try:
-            return decode(body)
+            value = decode(body)
+            # What stays undecoded must not go on lying in a buffer that the next frame is read into.
+            return value.copy() if value.__class__ is Raw else value
         except _BROKEN as error:
             raise ProtocolError(f"no answer to {request.__name__}: {error}") from None
 
