@@ -110,6 +110,8 @@ def test_only_engines_that_take_a_raw_pay_for_a_copy() -> None:
     assert _holds_raw(Crate)
     assert _holds_raw(tuple[int, Parcel | Put])
     assert not _holds_raw(tuple[int, Find | Put])
+
+
 UNKNOWN = msgpack.encode(["store.drop", 1])
 MISSHAPEN = msgpack.encode(["put", 7])
 
