@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,14 +20,18 @@ from actors.console.engines import Echo
 
 PEER = Path(__file__).with_name("node_peer.cjs")
 PACKAGES = "require('ws'); require('@msgpack/msgpack')"
+ENVIRONMENT = {"NODE_PATH": str(Path(sys.prefix) / "node_modules"), **os.environ}
+"""`make test` has npm install them beside Python's packages."""
 
 
 def missing() -> str:
     """What is not here; nothing if all is."""
     if shutil.which("node") is None:
         return "node is not installed"
-    tried = subprocess.run(["node", "-e", PACKAGES], stdin=subprocess.DEVNULL, capture_output=True, check=False)
-    return "" if tried.returncode == 0 else "npm's ws and @msgpack/msgpack are not where NODE_PATH says"
+    tried = subprocess.run(
+        ["node", "-e", PACKAGES], stdin=subprocess.DEVNULL, capture_output=True, check=False, env=ENVIRONMENT
+    )
+    return "" if tried.returncode == 0 else "npm's ws and @msgpack/msgpack are not installed: make test does it"
 
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(missing()), reason=missing() or "all is here")]
@@ -72,7 +78,7 @@ async def start(url: str, target: NodeID) -> trio.Process:
     """It says what is wrong on stdout; with no terminal at its ends it leaves ours alone."""
     command = ["node", str(PEER), url, bytes(target).hex()]
     return await trio.lowlevel.open_process(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENVIRONMENT
     )
 
 

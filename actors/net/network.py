@@ -20,6 +20,7 @@ from actors.errors import Refused, SendError
 from actors.events import DuplicateIdentity
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.crowd import Crowd
 from actors.net.connecting.locality import is_local
 from actors.net.door import Door
 from actors.net.life.table import Life, Phase
@@ -116,6 +117,7 @@ class Network:
             cfg.handshakes,
             cfg.secure_handshakes,
         )
+        self.crowd = Crowd()
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.boot_above: Callable[[int], int] = _next
@@ -310,6 +312,7 @@ class Table:
         """The proxy ends: from now on this node has none, or another (C10). Idempotent."""
         if self._entries.get(entry.peer) is entry:
             del self._entries[entry.peer]
+            self._network.crowd.leave(entry.peer)
             entry.record.proxied = False
             if entry.record.holders and not self.stopping:
                 self.open(entry.peer)
