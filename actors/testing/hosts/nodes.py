@@ -41,10 +41,13 @@ class HostedNode(RemoteNode):
     async def kill(self) -> None:
         """SIGKILL: it ends at once, without a word."""
         await lives.kill(self._socket)
+        self.control.abort()  # its lines to the process that was
 
     async def restart(self) -> NodeSnapshot:
         """Start it again, killed first if it runs: with its key and its state, on a new port; the others are told."""
-        return await lives.restart(self._socket)
+        again = await lives.restart(self._socket)
+        self.control.abort()
+        return again
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
@@ -66,12 +69,14 @@ async def open_nodes(
     app: str | None = None,
     folder: str | os.PathLike[str] = ".",
     settings: Mapping[str, str] = PLAIN,
+    through: Sequence[str] = (),
     grace: float = GRACE,
 ) -> AsyncIterator[tuple[HostedNode, ...]]:
     """A node on each host, named after it; all ready, and introduced to each other, without links yet.
 
     schemes: the transports that they listen with. app: as of `actors run`, imported from `folder`. settings: more of
-    their environment, such as ACTORS_LIMITS_DEAD_SECONDS. They end with the block, and with this process.
+    their environment, such as ACTORS_LIMITS_DEAD_SECONDS. through: words before their commands, as of a `Bound`. They
+    end with the block, and with this process.
     """
     place = os.path.abspath(folder)  # noqa: ASYNC240 - does not block
     with claimed_directory(None) as directory, open_lifeline(directory):
@@ -83,7 +88,7 @@ async def open_nodes(
                 insecure=bool({"tcp", "ws"} & set(schemes)),
                 app=app,
                 folder=place,
-                through=host.through(place),
+                through=(*host.through(place), *through),
                 settings=dict(settings),
             )
             for host in hosts
