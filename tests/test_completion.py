@@ -6,7 +6,9 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import Capture
@@ -16,7 +18,7 @@ from terminal import open_terminal
 
 from actors.console.candidates import candidates
 from actors.console.main import GROUPS, main
-from actors.control.messages import Described, EnginesAre, FieldDescription, MessageDescription
+from actors.control.messages import ControlReply, Described, EnginesAre, FieldDescription, MessageDescription
 
 PING = MessageDescription(
     type="echo.ping", fields=(FieldDescription(name="n", type="int", required=True),), reply="Pong"
@@ -32,10 +34,14 @@ def own_runtime_directory(tmp_path_factory: pytest.TempPathFactory, monkeypatch:
 def nodes() -> Iterator[dict[str, FakeNode]]:
     with serving("ab") as nodes:
         for node in nodes.values():
-            router = replace(engine_snapshot(node.name), name="router")
-            node.answers["engines"] = lambda _, router=router: EnginesAre(engines=(router, engine_snapshot("b")))
+            engines = EnginesAre(engines=(replace(engine_snapshot("b"), name="router"), engine_snapshot("b")))
+            node.answers["engines"] = partial(given, engines)
             node.answers["describe"] = lambda _: Described(engine="echo", messages=(PING,))
         yield nodes
+
+
+def given(reply: ControlReply, _: dict[str, Any]) -> ControlReply:
+    return reply
 
 
 def found(*words: str) -> list[str]:
