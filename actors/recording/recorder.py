@@ -22,7 +22,7 @@ import msgspec
 import trio
 
 from actors.control import messages as m
-from actors.control.compose import readable
+from actors.control.answers import happened
 from actors.engine import Context
 from actors.events import EngineFailed, EngineStopped, Event
 from actors.identity import EngineID, NodeID
@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 MOST_BEHIND: Final = 32 << 20
 """Bytes that may wait for the disk."""
 LOOKING: Final = (
-    m.GetNode, m.GetProxies, m.GetLink, m.ExplainProxy, m.GetEngines, m.GetDeadLetters, m.GetAdvert, m.GetFaults,
-    m.Describe, m.Compose, m.ReadReply, m.Follow, m.Cancel,
+    m.GetNode, m.GetProxies, m.GetLink, m.ExplainProxy, m.GetEngines, m.GetDeadLetters, m.GetEvents, m.GetAdvert,
+    m.GetFaults, m.Describe, m.Compose, m.ReadReply, m.Follow, m.Cancel,
 )  # fmt: skip
 """Requests that change nothing."""
 _EVENTS_SHARE: Final = 16
@@ -191,8 +191,8 @@ class Recorder(conditions.Conditions):
             case EngineStopped(engine=engine) | EngineFailed(engine=engine):
                 if (book := self._books.pop(engine.name, None)) is not None:
                     self.note((10, book.number, event.at, "stopped" if isinstance(event, EngineStopped) else "failed"))
-        data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
-        told = {"node": self._node, "event": str(event.__struct_config__.tag), "at": event.at, **data}
+        line = happened(event)
+        told = {"node": self._node, "event": line.event, "at": line.at, **line.data}
         self._writer.events.append(msgspec.json.encode(told, enc_hook=str) + b"\n")
 
     def onlooker(self, peer: NodeID) -> _Onlooker:
