@@ -32,7 +32,7 @@ from actors.net.session.delivery import Delivery
 from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
 from actors.net.session.runs import Run
-from actors.net.session.session import Session
+from actors.net.session.session import DEAF, Session
 from actors.net.vocabulary import (
     ROUTER,
     AdvertCame,
@@ -124,6 +124,7 @@ class NodeProxy(Engine):
     state: NodeProxyLocalState  # spec S13: "Environment"
     orders: Orders
     session: Session
+    delivery: Delivery
 
     @classmethod
     def of(cls, network: Network, entry: Entry) -> NodeProxy:
@@ -158,6 +159,7 @@ class NodeProxy(Engine):
             state=NodeProxyLocalState(backoff),
             orders=Orders(),
             session=session,
+            delivery=delivery,
         )
 
     # -- guards and actions: what happens ---------------------------------------------------------------
@@ -572,6 +574,8 @@ class NodeProxy(Engine):
         finally:
             self._leave()
             self.session.close("the proxy has ended")
+            self.session.changes = DEAF
+            self.delivery.leave()
             if not self.entry.outbox.closed:
                 self._settle_stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)
