@@ -147,7 +147,7 @@ class Session:
         if not transmit.known(record.record, record.position):
             return self._session_lost(link)
         in_flight = transmit.unacknowledged > 0
-        transmit.acknowledge(record.position, record.refusals, record.credit)
+        transmit.acknowledge(record.position, record.refusals, record.credit, self._clock.now())
         self._touch()
         transmit.resume((record.first_count, record.first_size), record.credit)
         self.outbox.settled()
@@ -168,7 +168,7 @@ class Session:
         self._active = now
         link.closing.on_message()
         outbox = self.outbox
-        if record.upto and outbox.transmit.acknowledge(record.upto, (), ()):
+        if record.upto and outbox.transmit.acknowledge(record.upto, (), (), now):
             link.liveness.round_trip(now)
             outbox.settled()
         link.heard = max(link.heard, record.upto)
