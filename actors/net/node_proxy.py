@@ -27,7 +27,7 @@ from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
 from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
-from actors.net.session.session import Session
+from actors.net.session.session import DEAF, Session
 from actors.net.settling import Settling
 from actors.net.vocabulary import (
     ROUTER,
@@ -83,6 +83,7 @@ class NodeProxy(Engine):
     session: Session
     dialing: Dialing
     settling: Settling
+    delivery: Delivery
 
     @classmethod
     def of(cls, network: Network, entry: Entry) -> NodeProxy:
@@ -119,6 +120,7 @@ class NodeProxy(Engine):
             session=session,
             dialing=Dialing(network, entry, session, state),
             settling=Settling(network, entry),
+            delivery=delivery,
         )
 
     # -- guards and actions: what happens ---------------------------------------------------------------
@@ -462,6 +464,8 @@ class NodeProxy(Engine):
         finally:
             self._leave()
             self.session.close("the proxy has ended")
+            self.session.changes = DEAF
+            self.delivery.leave()
             if not self.entry.outbox.closed:
                 self.settling.stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)

@@ -81,6 +81,7 @@ class Cell:
         try:
             with self._scope:
                 while await self._live() is Verdict.RESTART:
+                    self._part()
                     self.restarts += 1
                     emit(EngineRestarted(self._now(), self.id, self.restarts))
         finally:
@@ -160,7 +161,14 @@ class Cell:
         emit(EngineStopped(now, self.id) if failure is None else EngineFailed(now, self.id, words(failure)))
         if self.spawner is not None:
             self.spawner.cell.lose(self, self.spawner, failure)
+        self._part()
+        self._loop.leave()
         self.gone.set()
+
+    def _part(self) -> None:
+        life, self._life = self._life, None
+        if life is not None:
+            life.part()
 
     @property
     def end(self) -> str:
@@ -207,9 +215,11 @@ class Cell:
     @property
     def state(self) -> State:
         """What it does at this moment."""
+        if self.mailbox.closed or self._scope.cancel_called:
+            return "stopping"
         if self._life is None:
             return "starting"
-        if self.mailbox.closed or self._scope.cancel_called or self._life.stopping:
+        if self._life.stopping:
             return "stopping"
         return "running" if self._loop.busy else "idle"
 

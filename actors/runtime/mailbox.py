@@ -153,7 +153,7 @@ class Mailbox:
         """All that are bound to this mailbox."""
         self.turn_away: Callable[[list[Batch]], None] = _ignore
         """What happens to a batch for an engine that has ended."""
-        self.at_once: Callable[[Batch], bool] = _not_now
+        self.at_once: Callable[[Batch], bool] = not_now
         """What may be done with a lone ask for an engine that waits for one."""
         self._queue: deque[Batch] = deque()
         self._reader: Task | None = None
@@ -358,5 +358,6 @@ def _ignore(_: list[Batch]) -> None:
     """A mailbox without an engine."""
 
 
-def _not_now(_: Batch) -> bool:
+def not_now(_: Batch) -> bool:
+    """Nothing is handled at once."""
     return False

@@ -95,7 +95,7 @@ class Session:
         self.connections = 0
         self.reconnects = 0
         """Connections that took over while messages were written and not acknowledged."""
-        self.changes: Changes = _Deaf()
+        self.changes: Changes = DEAF
         """Who hears of what happens here: the proxy, once it runs."""
         self._clock = clock
         self._find = find
@@ -302,7 +302,7 @@ class Session:
 
 
 class _Deaf:
-    """Before the proxy runs, and there are no links that anything could happen to."""
+    """Before the proxy runs, and after it: there are no links that anything could happen to."""
 
     def resumed(self, link: Link) -> None: ...
     def ended(self, link: Link, reason: str, clean: bool) -> None: ...
@@ -312,3 +312,6 @@ class _Deaf:
     def advert(self, link: Link, record: Frame) -> None: ...
     def is_idle(self) -> bool:
         return False
+
+
+DEAF = _Deaf()
