@@ -19,6 +19,7 @@ from actors.net.connecting.contest import Contender
 from actors.net.messages import (
     Ack,
     Bye,
+    Datagram,
     Frame,
     Messages,
     Ping,
@@ -33,6 +34,7 @@ from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
 from actors.net.session.outbox import Outbox
 from actors.net.session.receive import Receive
 from actors.net.session.runs import Run
+from actors.net.session.unreliable import Window, frames
 from actors.net.wire import MESSAGES, decode, decode_messages, encode
 from actors.runtime import Alarm, Clock
 from transports.base import Stream
@@ -64,6 +66,10 @@ class Owner(Protocol):
 
     def on_resume(self, link: Link, record: Resume) -> None: ...
     def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None: ...
+    def on_datagram(self, link: Link, record: Datagram, now: float) -> None: ...
+    def in_use(self, now: float) -> None:
+        """A message of the unreliable class is written: the connection is in use, and no question is cancelled (D1)."""
+
     def on_want(self, link: Link, record: Want) -> None: ...
     def on_control(self, link: Link, record: Frame) -> None: ...
     def ended(self, link: Link, reason: str) -> None: ...
@@ -102,6 +108,7 @@ class Link:
         self.reason: str | None = None
         """Why it ended; None while it lives."""
         self.lanes: dict[int, tuple[str, str]] = {}
+        self.window = Window()
         self.skipped = 0
         """Unknown optional frames (H11)."""
         self._frames = frames
@@ -199,14 +206,33 @@ class Link:
         now = self._clock.now()
         while transmit.can_write and not self._out and self.owner.may_write(self):
             parts = transmit.write(now, receive.position)
-            if parts is None:
+            if parts is not None:
+                self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
+            if not (transmit.unreliable and self._write_unreliable(now)) and parts is None:
                 break
-            self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
         if transmit.wants:
             self._ask_for_room(transmit.wants)
         if self._owes_settled:
             self._owes_settled = False
             self.write(encode(Settled(transmit.settled)))
+
+    def _write_unreliable(self, now: float) -> bool:
+        """One turn of the unreliable class (U1), beside each frame of the other one. Whether any of it went."""
+        outbox = self.owner.outbox
+        run = outbox.transmit.next_unreliable(now)
+        if run is None or self.reason is not None:
+            return False
+        data = b"".join(frames(run, now, outbox.ids))
+        if self._out:
+            self._out += data  # behind a frame of the other class, which else might always fill the socket first
+        else:
+            self.write(data)
+        if self.reason is not None:
+            return False
+        self.owner.in_use(now)
+        outbox.transmit.sent(run, run.count)
+        outbox.settled()
+        return True
 
     def _ask_for_room(self, wants: list[Want]) -> None:
         for want in wants:
@@ -321,6 +347,8 @@ class Link:
                 if reason.startswith(_PROTOCOL_ERROR):
                     self.owner.outbox.transmit.blame()
                 self.end(f"bye: {reason}")
+            case Datagram() as datagram:
+                self.owner.on_datagram(self, datagram, now)
             case None:
                 self.skipped += 1
             case other:
