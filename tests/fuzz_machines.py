@@ -144,6 +144,8 @@ class Mailbox:
 class Sink:
     """A connection that takes whatever is written, up to a bound: then its peer has stopped reading."""
 
+    datagrams = None
+
     def __init__(self) -> None:
         self.taken = 0
 
