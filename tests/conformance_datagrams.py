@@ -108,6 +108,25 @@ async def check_who_finds_no_room_is_told_when_there_is_some(rig: Rig) -> None:
         nursery.cancel_scope.cancel()
 
 
+async def check_who_was_told_of_room_is_not_told_again(rig: Rig) -> None:
+    """Nobody has to send what there was no room for; whoever waits on must not spin."""
+    async with both(rig) as (dialer, acceptor), trio.open_nursery() as nursery:
+        while dialer.send_nowait(bytes(500)):
+            pass
+        await drain(acceptor)
+        await dialer.wait()
+        waiter = await parked(nursery, dialer.wait)
+        assert not waiter.done
+        nursery.cancel_scope.cancel()
+
+
+async def drain(end: Datagrams) -> None:
+    """Read until no more comes."""
+    with trio.move_on_after(0.3):
+        while True:
+            await receive(end)
+
+
 async def check_the_stream_goes_on_beside_datagrams(rig: Rig) -> None:
     """Neither holds up the other."""
     size = 400_000

@@ -116,6 +116,7 @@ class MemoryDatagrams:
         while not self._ready:
             with trio.move_on_at(self._incoming.next_arrival):
                 await self._waiting.park()
+        self._wants_room &= not self._outgoing.room
         if self._end.lost is not None:
             raise ConnectionLost(self._end.lost)
 

@@ -67,4 +67,5 @@ class QuicDatagrams:
         await checkpoint()
         while not self._ready:
             await self._waiting.park()
+        self._wants_room &= self._stream.line.beside.room < UNSENT // 2
         self._stream.check_line()

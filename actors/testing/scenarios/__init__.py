@@ -23,6 +23,7 @@ from actors.testing.scenarios import (
     rings,
     scopes,
     sessions,
+    unreliable,
     weather,
 )
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
@@ -51,5 +52,6 @@ __all__ = [
     "scenario",
     "scopes",
     "sessions",
+    "unreliable",
     "weather",
 ]
