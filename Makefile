@@ -6,6 +6,7 @@
 ARGS =
 VENV := .venv
 STAMP := $(VENV)/.installed
+NPM_STAMP := $(VENV)/.npm-installed
 
 help:
 	@echo 'make up      start three nodes that talk to each other; on a terminal with the dashboard'
@@ -21,7 +22,7 @@ up: $(STAMP)
 	@if [ -t 0 ] && [ -t 1 ] && [ "$$TERM" != dumb ]; then ui=--ui; else ui=; fi; \
 	$(VENV)/bin/actors up 3 $(if $(strip $(ARGS)),$(ARGS),$$ui)
 
-test check: $(STAMP)
+test check: $(STAMP) $(NPM_STAMP)
 	@scripts/check
 
 $(STAMP): pyproject.toml constraints.txt scripts/find-python
@@ -36,6 +37,15 @@ $(STAMP): pyproject.toml constraints.txt scripts/find-python
 		echo 'make: the installation failed, see above; the same command tries it again' >&2; exit 1; \
 	}
 	@touch $(STAMP)
+
+# The peer in Node.js is tested where Node.js is.
+$(NPM_STAMP): $(STAMP)
+	@if command -v node >/dev/null && command -v npm >/dev/null; then \
+		npm install --silent --no-audit --no-fund --prefix $(VENV) ws@8 @msgpack/msgpack@3 || { \
+			echo 'make: npm could not install what the peer in Node.js needs; its tests will be skipped' >&2; exit 0; \
+		}; \
+	fi
+	@touch $(NPM_STAMP)
 
 clean:
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis

@@ -54,6 +54,7 @@ from actors.net.vocabulary import (
     StopNetwork,
 )
 from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
+from actors.runtime.figures import engine_snapshots, work_snapshot
 from actors.snapshots import (
     AddressSnapshot,
     DeadLetterSnapshot,
@@ -62,6 +63,7 @@ from actors.snapshots import (
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
+    WorkSnapshot,
 )
 from actors.state import StateDir
 from transports.addresses import parse_address
@@ -238,36 +240,17 @@ class Node:
 
     def engines(self) -> list[EngineSnapshot]:
         """Each engine's figures, the network's own included."""
-        directory, waits = self.runtime.directory, self.runtime.waits
-        found = [(name, cell.statistics(), waits.waiting(name)) for name, cell in directory.items()]
-        return [
-            EngineSnapshot(
-                node=self.name or self.id.short,
-                name=name,
-                type=engine.type,
-                state=engine.state,
-                held=engine.mailbox.held,
-                capacity=engine.mailbox.capacity,
-                handled=engine.handled,
-                crashes=engine.crashes,
-                restarts=engine.restarts,
-                held_bytes=engine.mailbox.held_bytes,
-                waiting=engine.waiting,
-                reserved=engine.reserved,
-                unhandled=engine.unhandled,
-                late=engine.late,
-                timers=engine.timers,
-                children=engine.children,
-                spawner=engine.spawner,
-                waits_on=others,
-            )
-            for name, engine, others in found
-        ]
+        return engine_snapshots(self.name or self.id.short, self.runtime)
 
     def link(self, node: NodeID) -> LinkSnapshot | None:
         """One Node Proxy, looked at closely; None if there is none for this node."""
         entry = self._network.table.find(node)
         return None if entry is None else link_snapshot(self._network, entry)
+
+    def work(self, engine: str) -> WorkSnapshot | None:
+        """One engine, looked at closely; None if there is none of this name."""
+        cell = self.runtime.find(engine)
+        return None if cell is None else work_snapshot(cell)
 
     def dead_letters(self) -> list[DeadLetterSnapshot]:
         """The last messages that were told and did not arrive, oldest first."""
@@ -275,8 +258,8 @@ class Node:
         return [
             DeadLetterSnapshot(
                 ago=now - letter.at,
-                to=str(letter.to),
-                sender=str(letter.sender),
+                to=_whole(letter.to),
+                sender=_whole(letter.sender),
                 tag=letter.tag,
                 outcome=letter.outcome,
                 head=letter.head,
@@ -286,6 +269,11 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.name or ''} {self.id.short}: {', '.join(self.addresses) or 'not listening'}>"
+
+
+def _whole(engine: EngineID) -> str:
+    """With the whole NodeID: who shows it knows the name."""
+    return f"{engine.node or ''}/{engine.name}"
 
 
 # -- opening ----------------------------------------------------------------------------------------------

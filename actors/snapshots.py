@@ -90,6 +90,9 @@ class ProxySnapshot(Snapshot):
     """Attempts and short connections in a row."""
     retry_in: float | None = None
     """Seconds to the next attempt; None while none is due."""
+    p50_ms: float | None = None
+    """From the acceptance of a message until its arrival is known here, in the last minute or two."""
+    p99_ms: float | None = None
 
 
 class StepSnapshot(Snapshot):
@@ -183,3 +186,41 @@ class EngineSnapshot(Snapshot):
     """Empty if the node spawned it."""
     waits_on: tuple[str, ...] = ()
     """Engines without whose answer or room it stands still."""
+    took_p50_ms: float | None = None
+    """From the call of a handler until it has returned, in the last minute or two; None if nothing was looked at."""
+    took_p99_ms: float | None = None
+
+
+class GuardSnapshot(Snapshot):
+    """One guard of an engine."""
+
+    message: str
+    """The type's wire name."""
+    when: str
+    """The name of the condition; empty where there is none."""
+    action: str
+    """The name of the method."""
+    held: int
+    """How often it held, of the messages that were looked at: one in a few."""
+
+
+class HandledSnapshot(Snapshot):
+    """A message that an engine has handled."""
+
+    ago: float
+    sender: str
+    tag: str
+    head: str
+    """`Add(amount=40)`, cut short; empty for a heavy one."""
+    took_ms: float | None
+    """None: it crashed."""
+
+
+class WorkSnapshot(Snapshot):
+    """One engine, looked at closely: what is too much to tell of all of them at once."""
+
+    engine: str
+    guards: tuple[GuardSnapshot, ...]
+    """In the order in which they are asked."""
+    messages: tuple[HandledSnapshot, ...]
+    """The last of those that were looked at, oldest first."""

@@ -99,12 +99,18 @@ def _engine_columns() -> Sequence[Column]:
     from actors.console.words import Column
 
     texts = [Column(title) for title in ("node", "name", "type", "state")]
-    return [*texts, *(Column(title, right=True) for title in ("held", "handled", "crashes", "restarts"))]
+    figures = ("held", "handled", "p50 ms", "p99 ms", "crashes", "restarts")
+    return [*texts, *(Column(title, right=True) for title in figures)]
 
 
 def _engine_row(engine: EngineSnapshot) -> Row:
     known = (engine.node, shorter(engine.name), engine.type, engine.state)
-    return (*known, f"{engine.held}/{engine.capacity}", engine.handled, engine.crashes, engine.restarts)
+    took = (_short(engine.took_p50_ms), _short(engine.took_p99_ms))
+    return (*known, f"{engine.held}/{engine.capacity}", engine.handled, *took, engine.crashes, engine.restarts)
+
+
+def _short(millis: float | None) -> float | None:
+    return None if millis is None else round(millis, 2)
 
 
 _TABLES: dict[Kind, tuple[Callable[[], Sequence[Column]], Callable[[Any], Row]]] = {

@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from actors.errors import Refused, SendError
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.crowd import Crowd
 from actors.net.connecting.locality import is_local
 from actors.net.life.table import Life, Phase
 from actors.net.loans import Loans
@@ -97,6 +98,7 @@ class Network:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
         self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
+        self.crowd = Crowd()
         self.past = Ledger()
         """Of all proxies that have ended."""
         self.duplicates: list[Incarnation] = []
@@ -261,6 +263,7 @@ class Table:
         """The proxy ends: from now on this node has none, or another (C10). Idempotent."""
         if self._entries.get(entry.peer) is entry:
             del self._entries[entry.peer]
+            self._network.crowd.leave(entry.peer)
             entry.record.proxied = False
             if entry.record.holders and not self.stopping:
                 self.open(entry.peer)

@@ -78,6 +78,7 @@ class PeerRecord(Generic[R]):
         "accepted",
         "advert",
         "counters",
+        "demanded",
         "ends",
         "history",
         "holders",
@@ -109,6 +110,8 @@ class PeerRecord(Generic[R]):
         self.history = DialHistory()
         self.schemes: tuple[str, ...] = ()
         """The transports that this node's user prefers for it, best first."""
+        self.demanded: frozenset[str] | None = None
+        """The transports that messages for it demanded, the last that did."""
         self.counters = Counters()
         self.ends = 0
         """Our dials that are under way, and proven ends; no claim of a stranger (H8)."""
