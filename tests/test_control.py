@@ -207,7 +207,7 @@ def from_afar(msg: Request[Any], value: object) -> Any:
 def link_snapshot() -> LinkSnapshot:
     return LinkSnapshot(
         peer_id="b", path=(), addresses=(), holders=("console",), jitter_ms=None, heard_ago=None, dead_in=None,
-        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, incarnation="",
+        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, dropped={"full": 2}, incarnation="",
     )  # fmt: skip
 
 
@@ -226,6 +226,7 @@ def proxy_snapshot(node: str, peer: str) -> ProxySnapshot:
         reconnects=0,
         resent=0,
         duplicates_dropped=0,
+        dropped=0,
         queued=0,
         retained=0,
     )

@@ -285,6 +285,7 @@ class Table:
             pace=network.runtime.pace,
             report=lambda run, outcome: self._report(peer, run, outcome),
             reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
+            ids=lambda: network.random.getrandbits(64),
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),

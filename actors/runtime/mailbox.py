@@ -195,6 +195,12 @@ class Mailbox:
                 port.close()
         return self.capacity - self.held - self._reserved
 
+    def spares(self, size: int) -> bool:
+        """Whether a message of another node may come in that has no promise: as for a local one, nobody waits."""
+        if self.closed or self.waiting or self.room() <= 0:
+            return False
+        return self.held_bytes + self.reserved_bytes + size <= self.capacity_bytes
+
     # -- out ---------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
