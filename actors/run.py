@@ -22,6 +22,7 @@ from typing import NamedTuple
 import msgspec
 import trio
 
+from actors.admission import Admission, AllowList, DenyList, all_of, sorted_out
 from actors.app import call_setup, load_engine, load_setup
 from actors.config import NodeConfig
 from actors.control.directories import remove_directory
@@ -33,6 +34,7 @@ from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
 from actors.identity import NodeKey
 from actors.keyfile import load_key
+from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from actors.recording.recorder import Recorder, open_recorder
 from actors.snapshots import NodeSnapshot
@@ -191,9 +193,22 @@ def _open(order: Order, recorder: Recorder | None) -> AbstractAsyncContextManage
         state_dir=config.state_dir,
         insecure=config.insecure,
         limits=config.limits,
+        policy=_policy(config),
         pid=os.getpid(),
         conditions=recorder,
         witness=recorder,
+    )
+
+
+def _policy(config: NodeConfig) -> Admission:
+    """What `allow` and `deny` say. Whom the node is to keep a link to is allowed."""
+    nodes, networks = sorted_out(config.allow)
+    if nodes:
+        nodes |= {NodeAdvert.parse(line).id for line in config.peers}
+    denied, denied_networks = sorted_out(config.deny)
+    return all_of(
+        DenyList(nodes=denied, networks=denied_networks),
+        AllowList(nodes=nodes, networks=networks),
     )
 
 

@@ -150,7 +150,7 @@ MENDED = (
     Bug(
         name="new-addresses-wait-for-the-old",
         module=_PROXY,
-        right="    Action.WIDEN: NodeProxy._widen,\n",
+        right="    Action.WIDEN: lambda proxy: proxy.dialing.widen(),\n",
         wrong="    Action.WIDEN: NodeProxy._nothing,\n",
         undoes="addresses that are learned while an attempt is under way are dialed in it",
         fix=True,

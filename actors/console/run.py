@@ -27,6 +27,8 @@ async def run(
     adverts: Annotated[list[Path] | None, flag("A file of adverts; repeatable.")] = None,
     engines: Annotated[list[str] | None, flag("An engine class, module:Class; repeatable.")] = None,
     app: Annotated[str | None, Parameter(help="A function to call with the node, module:setup.")] = None,
+    allow: Annotated[list[str] | None, flag("A node or network to deal with, and no others; repeatable.")] = None,
+    deny: Annotated[list[str] | None, flag("A node or network not to deal with; repeatable.")] = None,
     record: Annotated[Path | None, Parameter(help="Write down there what comes in; see actors replay.")] = None,
     insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
     control: Annotated[Path | None, _hidden] = None,
@@ -36,6 +38,7 @@ async def run(
     json: Json = False,
 ) -> int:
     """Run one node until Ctrl-C. Flags win over ACTORS_* variables, those over the file."""
+    import gc
     import os
 
     from actors.config import load_config
@@ -44,13 +47,17 @@ async def run(
 
     flags = {
         "name": name, "key": key, "state_dir": state_dir, "listen": listen, "peers": peers, "adverts": adverts,
-        "engines": engines, "app": app, "record": record, "insecure": insecure,
+        "engines": engines, "app": app, "allow": allow, "deny": deny, "record": record, "insecure": insecure,
     }  # fmt: skip
     settings = load_config(config, environ=os.environ, flags=flags)
     if settings.record is not None:
         fix_hash_seed()
 
     def ready(node: NodeSnapshot) -> None:
+        # What was imported stays for good: 50,000 objects that each full collection need not look at. This process is
+        # ours; in a user's own program the collector is the user's.
+        gc.collect()
+        gc.freeze()
         if ready_fd is None:
             _say_ready(node, json)
 

@@ -1,6 +1,7 @@
 """Nodes that talk to each other: one Node Proxy for each remote node, and what it talks to.
 
 router  node_proxy  transport_protocol  transport_connection     engines; they never import each other
+dialing, settling          of a Node Proxy: how it comes to a connection; what becomes of what is owed when one is gone
 network, vocabulary        what these engines share, and what they say to each other
 session/                   exactly once over connections that break: the hot path, its two halves, its end
 peers                      what a node keeps of its peers across proxies and connections

@@ -6,10 +6,12 @@ from math import isinf
 
 from actors.identity import NodeID
 from actors.net.connecting.selection import Choice
+from actors.net.door import Door
 from actors.net.network import Entry, Network
 from actors.net.offers import choices_for
+from actors.net.session.outbox import Outbox
 from actors.net.session.runs import Ledger
-from actors.snapshots import AddressSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
+from actors.snapshots import AddressSnapshot, DoorSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
 from transports.addresses import TransportAddress
 
 
@@ -33,6 +35,7 @@ def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
         outbox_bytes=outbox.transmit.weight + outbox.reserved,
         outbox_capacity=outbox.capacity,
         received=record.receive.received if record.receive else 0,
+        dropped=dict(entry.session.dropped) if entry.session else {},
         incarnation=f"{record.incarnation.boot}" if record.incarnation else "",
     )
 
@@ -86,6 +89,11 @@ def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapsh
     )
 
 
+def _took(outbox: Outbox, share: float, now: float) -> float | None:
+    seconds = outbox.transmit.took.percentile(share, now)
+    return None if seconds is None else seconds * 1000
+
+
 def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
     """One Node Proxy of the node of this name."""
     session, outbox, outlook = entry.session, entry.outbox, entry.outlook
@@ -105,6 +113,7 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         reconnects=session.reconnects if session else 0,
         resent=outbox.transmit.resent,
         duplicates_dropped=receive.duplicates if receive else 0,
+        dropped=session.dropped.total() if session else 0,
         queued=outbox.queued,
         retained=outbox.transmit.unacknowledged,
         fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,
@@ -112,4 +121,20 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         why=outlook.why,
         failures=outlook.failures,
         retry_in=None if outlook.due is None else max(0.0, outlook.due - now),
+        p50_ms=_took(outbox, 0.5, now),
+        p99_ms=_took(outbox, 0.99, now),
+    )
+
+
+def door_snapshot(door: Door) -> DoorSnapshot:
+    """Who has come, and what became of them."""
+    counters = door.counters
+    return DoorSnapshot(
+        unproven=len(door.slots),
+        came=counters.came,
+        proven=counters.proven,
+        evicted=door.slots.evicted,
+        delayed=counters.delayed,
+        hinted=counters.hinted,
+        refused=counters.refused,
     )

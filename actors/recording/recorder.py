@@ -27,6 +27,7 @@ from actors.engine import Context
 from actors.events import EngineFailed, EngineStopped, Event
 from actors.identity import EngineID, NodeID
 from actors.messages import Request
+from actors.net.messages import Kind
 from actors.net.session import conditions
 from actors.net.session.receive import Arrived
 from actors.recording.books import Book, Recorded
@@ -206,6 +207,10 @@ class Recorder(conditions.Conditions):
         self._arrived[lane] = first + len(run.items) - 1
         self.note((11, self._now(), bytes(peer), *lane[1:], int(run.kind), first, len(run.items), run.size))
 
+    def offered(self, peer: NodeID, sender: str, target: str) -> None:
+        """A connection, or a datagram, brought one of the unreliable class. Its bytes are not known any more."""
+        self.note((11, self._now(), bytes(peer), sender, target, int(Kind.TELL), 0, 1, 0))
+
     def commanded(self, request: m.Request) -> None:
         """Somebody wants something of the node, over its control socket. Those who only look are passed over."""
         if isinstance(request, LOOKING):
@@ -223,6 +228,10 @@ class _Onlooker:
     def arrived(self, run: Arrived) -> None:
         """See conditions.Onlooker."""
         self._recorder.arrived(self._peer, run)
+
+    def offered(self, sender: str, target: str, message: object) -> None:
+        """See conditions.Onlooker."""
+        self._recorder.offered(self._peer, sender, target)
 
     def accepted(self, run: object) -> None:
         """See conditions.Onlooker."""
