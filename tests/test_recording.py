@@ -196,6 +196,27 @@ def test_a_handler_that_uses_what_is_not_recorded_is_found_out(tmp_path: Path) -
     assert "message 1 of wild: its handler did something else" in str(performance.failed)
 
 
+def test_an_engine_that_cannot_be_run_again_keeps_no_other_from_it(tmp_path: Path) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        wild, wired = runtime.spawn(app.Wild(), "wild"), runtime.spawn(app.Wired(), "wired")
+        await runtime.ask(wild, app.Look("x"))
+        await runtime.ask(wired, app.Pull(trio.Lock()))
+        await _count(runtime, 1000)
+        await runtime.ask(wild, app.Look("y"))
+
+    record(tmp_path, scenario)
+    performance = again(tmp_path, to_crash=True)
+    assert performance.failed is None
+    assert performance.stopped
+    assert performance.last[-1].end == "crashed"
+    assert {name: error.code for name, error in performance.aside.items()} == {
+        "wild": "replay_diverged",
+        "wired": "record",
+    }
+    assert again(tmp_path, "wild").failed is not None
+    assert again(tmp_path, "wired", to=1).failed is not None
+
+
 def test_a_crash_after_the_handler_is_told_as_it_was_recorded(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
         with pytest.raises(Crashed):
