@@ -13,6 +13,7 @@ from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
+import trio
 
 from actors.errors import ConfigError
 from actors.testing.hosts import (
@@ -81,8 +82,10 @@ def test_no_line_is_worse_than_lost(delay: float, jitter: float, loss: float) ->
 def started(command: list[str]) -> Iterator[Popen[bytes]]:
     """A process that is killed when the block is left."""
     with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT) as process:
-        yield process
-        process.kill()
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @asynccontextmanager
