@@ -219,7 +219,7 @@ def _sleepers(mark: str) -> int:
 
 async def _until(holds: Callable[[], bool]) -> None:
     with trio.fail_after(20):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - other processes
             await trio.sleep(0.02)
 
 
