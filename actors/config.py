@@ -98,7 +98,8 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...] = ("tcp://127.0.0.1:0",)
     """Addresses to accept connections on, as URLs."""
     peers: tuple[str, ...] = ()
-    """Nodes to keep a permanent link to: lines that `actors advert` printed there."""
+    """Nodes to keep a permanent link to: lines that `actors advert` printed there; or their NodeIDs, where `adverts`
+    or the state folder know where they are."""
     adverts: tuple[Path, ...] = ()
     """Files with such lines, of nodes to know; without a link until something is sent to them."""
     engines: tuple[Reference, ...] = ()

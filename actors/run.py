@@ -32,9 +32,9 @@ from actors.control.server import serve_control
 from actors.control.sockets import runtime_directory, socket_path
 from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
-from actors.identity import NodeKey
+from actors.identity import NodeID, NodeKey
 from actors.keyfile import load_key
-from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.adverts import parse_peer
 from actors.node import Node, open_node
 from actors.recording.recorder import Recorder, open_recorder
 from actors.snapshots import NodeSnapshot
@@ -206,7 +206,8 @@ def _policy(config: NodeConfig) -> Admission:
     """What `allow` and `deny` say. Whom the node is to keep a link to is allowed."""
     nodes, networks = sorted_out(config.allow)
     if nodes:
-        nodes |= {NodeAdvert.parse(line).id for line in config.peers}
+        peers = [parse_peer(line) for line in config.peers]
+        nodes |= {peer if isinstance(peer, NodeID) else peer.id for peer in peers}
     denied, denied_networks = sorted_out(config.deny)
     return all_of(
         DenyList(nodes=denied, networks=denied_networks),

@@ -96,7 +96,9 @@ class Network:
         self.random = random
         self.cfg = cfg
         self.peers: Peers[Receive] = Peers(cfg.peers)
-        self.peers.forgotten = self.conditions.forgot
+        self.peers.forgotten = self._forgotten
+        self.changed: Callable[[NodeID], object] = _unnoticed
+        """Hears of each node whose advert or whose holders are other ones now; of this very node, too."""
         self.epochs = count(1).__next__
         """Names for transmit halves and receive records; never the same twice in an incarnation (S1)."""
         self.advert: NodeAdvert | None = None
@@ -142,11 +144,16 @@ class Network:
         record = self.peers.open(advert.id)
         if record.advert is None or record.advert.version < advert.version:
             record.advert, record.learned_from = advert, learned_from
-            return True
-        if learned_from is None and record.learned_from is not None and record.advert == advert:
+        elif learned_from is None and record.learned_from is not None and record.advert == advert:
             record.learned_from = None  # now from a friend: its local addresses count, too (A4)
-            return True
-        return False
+        else:
+            return False
+        self.changed(advert.id)
+        return True
+
+    def _forgotten(self, node: NodeID) -> None:
+        self.conditions.forgot(node)
+        self.changed(node)
 
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
@@ -157,6 +164,7 @@ class Network:
         if self.advert is not None:
             addresses = [(address.url, address.weight) for address in self.advert.addresses]
             self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
+            self.changed(self.key.id)
 
     def is_outlived_by(self, newest: Incarnation) -> bool:
         """Whether a peer that knows this incarnation of this node would refuse ours (I2, I4)."""
@@ -345,6 +353,9 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _unnoticed(_: NodeID) -> None: ...
 
 
 def _next(boot: int) -> int:
