@@ -1,7 +1,7 @@
 """What a node process does, from its settings to its end. The command `actors run` calls it; nothing else does.
 
     actors run [-c node.toml] [--name a] [--listen URL]… [--app module:setup] [--engines module:Class]…
-               [--control PATH] [--faults JSON] [--ready-fd N] [--lifeline-fd N]
+               [--log-level info] [--log-json] [--control PATH] [--faults JSON] [--ready-fd N] [--lifeline-fd N]
 
 The last four are for a process that starts this one, and in no help. With faults, the node is one of a local
 cluster: its connections can be troubled over the control socket. To ready-fd the node writes one line:
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from actors.app import call_setup, load_engine, load_setup
 from actors.config import NodeConfig
@@ -32,6 +33,7 @@ from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
 from actors.identity import NodeKey
 from actors.keyfile import load_key
+from actors.logs import log_events, open_logs
 from actors.node import Node, open_node
 from actors.snapshots import NodeSnapshot
 from actors.state import StateDir
@@ -40,6 +42,8 @@ from transports.errors import AddressInUse, TransportError
 
 CLUSTER = "run"
 """The cluster, and so the directory, of nodes that are started one by one."""
+_UNLOGGED = 1024
+"""Events that may wait to be logged."""
 ORPHAN_GRACE = 5.0
 """Seconds that a node takes to stop when its starter has died, before it ends without."""
 
@@ -69,8 +73,11 @@ async def run_node(
         on_ready(node)
 
     troubled = None if troubles is None else Troubled(troubles)
+    if ready_fd is None and config.log_level is None:
+        config = replace(config, log_level="error")
     try:
-        await _run(config, control or socket_path(CLUSTER, config.name), troubled, life, ready)
+        with open_logs(config.name, config.log_level, json=config.log_json):
+            await _run(config, control or socket_path(CLUSTER, config.name), troubled, life, ready)
         return life.exit_code
     except Exception as error:  # also in groups, as nurseries raise them
         cause = _translated(leaf(error))
@@ -126,6 +133,8 @@ async def _run(
         setup = load_setup(config.app) if config.app else None
         engines = [load_engine(reference) for reference in config.engines]
         async with _open(config, troubled) as node:
+            if config.log_level:
+                nursery.start_soon(log_events, node.events.subscribe(_UNLOGGED))
             with life.beginning:
                 for name, engine in engines:
                     node.spawn(engine, name)
