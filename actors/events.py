@@ -128,6 +128,14 @@ class DuplicateIdentity(Event):
     newest: Incarnation
 
 
+class PeerRefused(Event):
+    """Somebody who connected was turned away, and was told so; `peer` is None for one who had not proved who it is."""
+
+    peer: NodeID | None
+    remote: str
+    why: str
+
+
 class HostileConnection(Event):
     """Someone unproven broke the protocol at an address of ours, and was closed."""
 
@@ -148,6 +156,7 @@ AnyEvent: TypeAlias = (
     | Disconnected
     | AdvertRejected
     | DuplicateIdentity
+    | PeerRefused
     | HostileConnection
 )
 """Every event there is."""

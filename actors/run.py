@@ -21,6 +21,7 @@ from pathlib import Path
 import msgspec
 import trio
 
+from actors.admission import Admission, AllowList, DenyList, all_of, sorted_out
 from actors.app import call_setup, load_engine, load_setup
 from actors.config import NodeConfig
 from actors.control.directories import remove_directory
@@ -32,6 +33,7 @@ from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
 from actors.identity import NodeKey
 from actors.keyfile import load_key
+from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from actors.snapshots import NodeSnapshot
 from actors.state import StateDir
@@ -162,7 +164,20 @@ def _open(config: NodeConfig, troubled: Troubled | None) -> AbstractAsyncContext
         state_dir=config.state_dir,
         insecure=config.insecure,
         limits=config.limits,
+        policy=_policy(config),
         pid=os.getpid(),
+    )
+
+
+def _policy(config: NodeConfig) -> Admission:
+    """What `allow` and `deny` say. Whom the node is to keep a link to is allowed."""
+    nodes, networks = sorted_out(config.allow)
+    if nodes:
+        nodes |= {NodeAdvert.parse(line).id for line in config.peers}
+    denied, denied_networks = sorted_out(config.deny)
+    return all_of(
+        DenyList(nodes=denied, networks=denied_networks),
+        AllowList(nodes=nodes, networks=networks),
     )
 
 

@@ -30,6 +30,22 @@ class LedgerSnapshot(Snapshot):
         return self.accepted == ended + self.in_flight
 
 
+class DoorSnapshot(Snapshot):
+    """Connections that came to a node since it started; `unproven` is how many have not proved themselves now."""
+
+    unproven: int = 0
+    came: int = 0
+    proven: int = 0
+    evicted: int = 0
+    """Unproven ones that had to make room (PROTOCOL H9)."""
+    delayed: int = 0
+    """Handshakes that came too fast, and waited for their turn (PROTOCOL H9)."""
+    hinted: int = 0
+    """Turned away before the proof, without a signature (PROTOCOL H5)."""
+    refused: int = 0
+    """Turned away after the proof, in signed words (PROTOCOL H7)."""
+
+
 class NodeStatistics(Snapshot):
     """Counters of one node since it started; `uptime` in seconds."""
 
@@ -41,6 +57,7 @@ class NodeStatistics(Snapshot):
     received: int
     dead_letters: int
     uptime: float
+    door: DoorSnapshot = DoorSnapshot()
 
 
 class NodeSnapshot(Snapshot):
@@ -88,6 +105,9 @@ class ProxySnapshot(Snapshot):
     """Attempts and short connections in a row."""
     retry_in: float | None = None
     """Seconds to the next attempt; None while none is due."""
+    p50_ms: float | None = None
+    """From the acceptance of a message until its arrival is known here, in the last minute or two."""
+    p99_ms: float | None = None
 
 
 class StepSnapshot(Snapshot):
@@ -179,3 +199,41 @@ class EngineSnapshot(Snapshot):
     """Empty if the node spawned it."""
     waits_on: tuple[str, ...] = ()
     """Engines without whose answer or room it stands still."""
+    took_p50_ms: float | None = None
+    """From the call of a handler until it has returned, in the last minute or two; None if nothing was looked at."""
+    took_p99_ms: float | None = None
+
+
+class GuardSnapshot(Snapshot):
+    """One guard of an engine."""
+
+    message: str
+    """The type's wire name."""
+    when: str
+    """The name of the condition; empty where there is none."""
+    action: str
+    """The name of the method."""
+    held: int
+    """How often it held, of the messages that were looked at: one in a few."""
+
+
+class HandledSnapshot(Snapshot):
+    """A message that an engine has handled."""
+
+    ago: float
+    sender: str
+    tag: str
+    head: str
+    """`Add(amount=40)`, cut short; empty for a heavy one."""
+    took_ms: float | None
+    """None: it crashed."""
+
+
+class WorkSnapshot(Snapshot):
+    """One engine, looked at closely: what is too much to tell of all of them at once."""
+
+    engine: str
+    guards: tuple[GuardSnapshot, ...]
+    """In the order in which they are asked."""
+    messages: tuple[HandledSnapshot, ...]
+    """The last of those that were looked at, oldest first."""

@@ -15,6 +15,7 @@ from actors.identity import NodeID, NodeKey
 from actors.keyfile import PREFIX
 from actors.net.messages import (
     Ack,
+    Disperse,
     Frame,
     GoAway,
     Idle,
@@ -99,7 +100,7 @@ def conversations() -> tuple[bytes, ...]:
         Settled(9),
         Want("counter", 90_000),
     ]
-    upkeep: list[Frame] = [Ping(1), Idle(), IdleOk(), GoAway("stopping", 0.5)]
+    upkeep: list[Frame] = [Ping(1), Idle(), IdleOk(), GoAway("stopping", 0.5), Disperse(4.0)]
     page = vectors()
     return (
         start + tell + ask + cancel + answer + skip + lost + b"".join(map(encode, small)),

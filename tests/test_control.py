@@ -41,6 +41,7 @@ from actors.snapshots import (
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
+    WorkSnapshot,
 )
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
@@ -137,6 +138,9 @@ class FakeNode:
 
     def link(self, node_id: NodeID, /) -> LinkSnapshot | None:
         return link_snapshot() if str(node_id) == proxy_snapshot(self.name, "b").peer_id else None
+
+    def work(self, engine: str, /) -> WorkSnapshot | None:
+        return WorkSnapshot(engine=engine, guards=(), messages=()) if engine == "echo" else None
 
     def dead_letters(self) -> list[DeadLetterSnapshot]:
         return [DeadLetterSnapshot(ago=1.5, to="b/x", sender="a/y", tag="t", outcome="lost", head=b"\x91\xa1t")]
@@ -286,6 +290,14 @@ async def test_a_link_that_is_not_there_cannot_be_looked_at() -> None:
         with pytest.raises(ControlError, match="no proxy for c") as caught:
             await control.link("c")
     assert caught.value.code == "unknown_node"
+
+
+async def test_a_client_looks_at_an_engine_closely() -> None:
+    async with served(FakeNode("a")) as control:
+        assert (await control.work("echo")).engine == "echo"
+        with pytest.raises(ControlError, match="a has no engine 'ech'") as caught:
+            await control.work("ech")
+    assert (caught.value.code, caught.value.hint) == ("unknown_engine", "actors ls engines")
 
 
 async def test_a_client_acts_on_the_node() -> None:

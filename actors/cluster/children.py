@@ -51,10 +51,15 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
     """Whom its cluster links it to for ever, by their names."""
     troubles: Troubles = Troubles()
     """What troubles its connections from the start."""
+    through: tuple[str, ...] = ()
+    """The words before its command: what it is started through."""
+    settings: dict[str, str] = {}
+    """More of its environment."""
 
     def command(self, report: int, lifeline: int | None) -> list[str]:
         """The arguments, with the file descriptors for the report and, if there is one, of the lifeline."""
-        command = [sys.executable, "-m", "actors", "run", "--name", self.name, "--control", str(self.control)]
+        command = [*self.through, sys.executable, "-m", "actors", "run"]
+        command += ["--name", self.name, "--control", str(self.control)]
         command += ["--state-dir", str(state_path(self.control))]
         command += [part for url in self.listen for part in ("--listen", url)]
         command += [part for reference in self.engines for part in ("--engines", reference)]
@@ -196,7 +201,7 @@ async def _start(start: NodeProcess, log: Path | None, lifeline: int | None = No
             stdout=words,
             stderr=words,
             cwd=start.folder,
-            env=_environment(),
+            env=_environment() | start.settings,
             pass_fds=tuple({theirs.fileno(), lifeline or theirs.fileno()}),
             # Signals of the terminal reach this process alone, which ends its nodes in its own time.
             start_new_session=True,

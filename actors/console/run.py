@@ -27,6 +27,8 @@ async def run(
     adverts: Annotated[list[Path] | None, flag("A file of adverts; repeatable.")] = None,
     engines: Annotated[list[str] | None, flag("An engine class, module:Class; repeatable.")] = None,
     app: Annotated[str | None, Parameter(help="A function to call with the node, module:setup.")] = None,
+    allow: Annotated[list[str] | None, flag("A node or network to deal with, and no others; repeatable.")] = None,
+    deny: Annotated[list[str] | None, flag("A node or network not to deal with; repeatable.")] = None,
     insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
     control: Annotated[Path | None, _hidden] = None,
     faults: Annotated[str | None, _hidden] = None,
@@ -42,7 +44,7 @@ async def run(
 
     flags = {
         "name": name, "key": key, "state_dir": state_dir, "listen": listen, "peers": peers, "adverts": adverts,
-        "engines": engines, "app": app, "insecure": insecure,
+        "engines": engines, "app": app, "allow": allow, "deny": deny, "insecure": insecure,
     }  # fmt: skip
     settings = load_config(config, environ=os.environ, flags=flags)
 

@@ -20,7 +20,7 @@ from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
 from actors.identity import EngineID, NodeID
 from actors.messages import reply_type
-from actors.snapshots import LinkSnapshot, ProxySnapshot
+from actors.snapshots import LinkSnapshot, ProxySnapshot, WorkSnapshot
 
 Verb: TypeAlias = Literal["tell", "send", "ask"]
 
@@ -51,6 +51,8 @@ class Answers:
                 return m.Explained(addresses=tuple(self._node.explain((await self._nodes()).node(peer))))
             case m.GetEngines():
                 return m.EnginesAre(engines=tuple(self._node.engines()))
+            case m.GetWork(engine=engine):
+                return m.WorkIs(work=self._work(engine))
             case m.GetDeadLetters():
                 return m.DeadLettersAre(letters=tuple(self._node.dead_letters()))
             case m.GetAdvert():
@@ -75,6 +77,12 @@ class Answers:
         if link is None:
             raise ControlError("unknown_node", f"there is no proxy for {peer}", "actors ls proxies")
         return link
+
+    def _work(self, engine: str) -> WorkSnapshot:
+        work = self._node.work(engine)
+        if work is None:
+            raise ControlError("unknown_engine", f"{self._node.name} has no engine {engine!r}", "actors ls engines")
+        return work
 
     # -- acting ---------------------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 _MAX_REPLY = 64 << 20
@@ -81,6 +82,10 @@ class ControlClient:
     async def link(self, peer: str) -> LinkSnapshot:
         """One of its Node Proxies, closely. ControlError `unknown_node` where there is none for this peer."""
         return (await self._call(m.GetLink(peer=peer), m.LinkIs)).link
+
+    async def work(self, engine: str) -> WorkSnapshot:
+        """One of its engines, closely. ControlError `unknown_engine` where there is none of this name."""
+        return (await self._call(m.GetWork(engine=engine), m.WorkIs)).work
 
     async def dead_letters(self) -> tuple[DeadLetterSnapshot, ...]:
         """The last messages that were told and did not arrive, oldest first."""

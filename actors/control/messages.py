@@ -26,6 +26,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 MAX_LINE = 4 << 20
@@ -124,6 +125,16 @@ class GetEngines(ControlRequest, tag="engines"):
 
 class EnginesAre(ControlReply, tag="engines"):
     engines: tuple[EngineSnapshot, ...]
+
+
+class GetWork(ControlRequest, tag="work"):
+    """One engine, closely. -> WorkIs; Failed `unknown_engine`"""
+
+    engine: str
+
+
+class WorkIs(ControlReply, tag="work"):
+    work: WorkSnapshot
 
 
 class GetDeadLetters(ControlRequest, tag="dead_letters"):
@@ -373,6 +384,7 @@ Request: TypeAlias = (
     | GetLink
     | ExplainProxy
     | GetEngines
+    | GetWork
     | GetDeadLetters
     | Follow
     | Describe
@@ -402,6 +414,7 @@ Reply: TypeAlias = (
     | Explained
     | Migrating
     | EnginesAre
+    | WorkIs
     | DeadLettersAre
     | Happened
     | Described

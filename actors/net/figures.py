@@ -6,10 +6,12 @@ from math import isinf
 
 from actors.identity import NodeID
 from actors.net.connecting.selection import Choice
+from actors.net.door import Door
 from actors.net.network import Entry, Network
 from actors.net.offers import choices_for
+from actors.net.session.outbox import Outbox
 from actors.net.session.runs import Ledger
-from actors.snapshots import AddressSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
+from actors.snapshots import AddressSnapshot, DoorSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
 from transports.addresses import TransportAddress
 
 
@@ -86,6 +88,11 @@ def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapsh
     )
 
 
+def _took(outbox: Outbox, share: float, now: float) -> float | None:
+    seconds = outbox.transmit.took.percentile(share, now)
+    return None if seconds is None else seconds * 1000
+
+
 def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
     """One Node Proxy of the node of this name."""
     session, outbox, outlook = entry.session, entry.outbox, entry.outlook
@@ -112,4 +119,20 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         why=outlook.why,
         failures=outlook.failures,
         retry_in=None if outlook.due is None else max(0.0, outlook.due - now),
+        p50_ms=_took(outbox, 0.5, now),
+        p99_ms=_took(outbox, 0.99, now),
+    )
+
+
+def door_snapshot(door: Door) -> DoorSnapshot:
+    """Who has come, and what became of them."""
+    counters = door.counters
+    return DoorSnapshot(
+        unproven=len(door.slots),
+        came=counters.came,
+        proven=counters.proven,
+        evicted=door.slots.evicted,
+        delayed=counters.delayed,
+        hinted=counters.hinted,
+        refused=counters.refused,
     )

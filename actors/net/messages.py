@@ -268,6 +268,12 @@ class GoAway(Record):
     retry_after: Seconds
 
 
+class Disperse(Record):
+    """Many hold a permanent link to this node: should they all lose it at once, they come back over this time (L7)."""
+
+    within: Seconds
+
+
 class Bye(Record):
     """The last frame of a connection."""
 
@@ -348,6 +354,7 @@ FRAMES: dict[int, object] = {
     0xA5: Bye,
     0x30: Advert,
     0x31: AdvertReply,
+    0x32: Disperse,
 }
 """Type byte -> record, or union of records."""
 
@@ -375,4 +382,5 @@ Frame: TypeAlias = (
     | AdvertAccepted
     | AdvertStale
     | AdvertInvalid
+    | Disperse
 )

@@ -12,18 +12,24 @@ from itertools import count
 from random import Random
 from typing import TypeAlias
 
+import trio
 from msgspec import Struct, field
 
+from actors.admission import Admission, admit_all
 from actors.errors import Refused, SendError
+from actors.events import DuplicateIdentity
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.crowd import Crowd
 from actors.net.connecting.locality import is_local
 from actors.net.connecting.upgrade import UpgradeCfg
+from actors.net.door import Door
 from actors.net.life.table import Life, Phase
 from actors.net.loans import Loans
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
 from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.slots import Slots
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
 from actors.net.session.outbox import CAPACITY, Outbox
@@ -64,6 +70,9 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
     unproven: int = 256
     """Connections that have not proved themselves, in all and of one source (H9)."""
     unproven_per_source: int = 16
+    handshakes: float = 1000.0
+    """Handshakes a second that others may begin on plain transports, and on those that encrypt (H9)."""
+    secure_handshakes: float = 200.0
     insecure: bool = False
     """Whether plain transports may leave this machine."""
 
@@ -79,6 +88,7 @@ class Network:
         random: Random,
         cfg: NetworkCfg,
         conditions: Conditions | None = None,
+        policy: Admission = admit_all,
     ) -> None:
         self.key = key
         self.conditions = Conditions() if conditions is None else conditions
@@ -99,10 +109,28 @@ class Network:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
         self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
+        self.held = 0
+        """Peers whose link somebody here holds for permanent."""
+        self.door = Door(
+            runtime,
+            policy,
+            self._links,
+            Slots(cfg.unproven, cfg.unproven_per_source),
+            cfg.handshakes,
+            cfg.secure_handshakes,
+        )
+        self.crowd = Crowd()
         self.past = Ledger()
         """Of all proxies that have ended."""
-        self.duplicates: list[Incarnation] = []
-        """Newer incarnations of this very node that peers have sworn to (I3)."""
+        self.boot_above: Callable[[int], int] = _next
+        """A boot number above this one, which the next start goes above in its turn."""
+        self.known_as: Incarnation | None = None
+        """The last incarnation of this node that a peer has accepted."""
+        self.taken: str = ""
+        """Why this node has to stop: another one runs with its key (I3)."""
+        self.stay = trio.CancelScope()
+        """Around the block of this node; cancelled when it has to stop."""
+        self._tellers: set[NodeID] = set()
 
     @property
     def advert_version(self) -> int:
@@ -132,15 +160,39 @@ class Network:
             addresses = [(address.url, address.weight) for address in self.advert.addresses]
             self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
 
-    def outlived(self, newest: Incarnation) -> None:
+    def is_outlived_by(self, newest: Incarnation) -> bool:
+        """Whether a peer that knows this incarnation of this node would refuse ours (I2, I4)."""
+        return newest.boot >= self.incarnation.boot and newest != self.incarnation
+
+    def outlived(self, teller: NodeID, newest: Incarnation) -> None:
         """A peer has sworn that it knows a newer incarnation of this node (I3).
 
-        Once, this node takes it for a lost state file or a clock set back, and goes on above it. A number that no
-        clock gives is nobody's: one peer's word must not use up what all later starts need.
+        For the first time, this node takes it for a lost state file or a clock set back, and goes on above it. Told so
+        again by the same peer, it stops: a second node lives. That is for friends to say; a stranger's word counts
+        as long as nobody knows this node, and then for no more than the first. A number that no clock gives is
+        nobody's: one word must not use up what all later starts need.
         """
-        self.duplicates.append(newest)
-        if len(self.duplicates) == 1 and newest.boot < _MAX_CLAIMED_BOOT:
-            self.incarnation = Incarnation(newest.boot + 1, self.random.getrandbits(64))
+        if not self.is_outlived_by(newest):
+            return  # known from before: this node has gone above it meanwhile
+        self.runtime.events.emit(DuplicateIdentity(self.clock.now(), teller, self.incarnation, newest))
+        record = self.peers.find(teller)
+        friend = record is not None and record.befriended
+        unknown = not self._tellers and self.known_as != self.incarnation
+        if newest.boot >= _MAX_CLAIMED_BOOT or not (friend or unknown):
+            return
+        if teller not in self._tellers:
+            self._tellers.add(teller)
+            self.incarnation = Incarnation(self.boot_above(newest.boot), self.random.getrandbits(64))
+        elif friend:
+            self.taken = f"another node runs with this node's key: {teller.short} knows it as run {newest.boot}"
+            self.stay.cancel()
+
+    def _links(self, node: NodeID | None) -> tuple[bool, int, int]:
+        """What a policy hears of this node's links: is this one permanent, how many others, how many of them are."""
+        permanent = node is not None and self.table.is_permanent(node)
+        others = len(self.table) - (node is not None and self.table.find(node) is not None)
+        newcomers = self.door.newcomers(lambda peer: self.table.find(peer) is not None) - {node}
+        return permanent, others + len(newcomers), self.held - permanent
 
     def nonce(self) -> bytes:
         """32 fresh random bytes."""
@@ -266,6 +318,7 @@ class Table:
         """The proxy ends: from now on this node has none, or another (C10). Idempotent."""
         if self._entries.get(entry.peer) is entry:
             del self._entries[entry.peer]
+            self._network.crowd.leave(entry.peer)
             entry.record.proxied = False
             if entry.record.holders and not self.stopping:
                 self.open(entry.peer)
@@ -297,6 +350,10 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _next(boot: int) -> int:
+    return boot + 1
 
 
 def _nobody(peer: NodeID) -> None:

@@ -21,7 +21,7 @@ from actors.net.connecting.backoff import Backoff
 from actors.net.connecting.upgrade import Upgrade
 from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
-from actors.net.messages import Advert, AdvertStale, Frame
+from actors.net.messages import Advert, AdvertStale, Disperse, Frame
 from actors.net.network import Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
@@ -116,6 +116,7 @@ class NodeProxy(Engine):
         entry.session = session
         state = NodeProxyLocalState(Backoff(network.cfg.backoff))
         dialing = Dialing(network, entry, session, state)
+        state.backoff.quiet(record.quiet_until)
         return cls(
             settings=NodeProxyLocalCfg(network=network.cfg),
             network=network,
@@ -232,6 +233,7 @@ class NodeProxy(Engine):
         )
         record.ends += 1
         record.waits = msg.permanent
+        record.denied_at = None
         record.counters.proven += 1
         epoch = self.entry.outbox.transmit.epoch
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
@@ -407,10 +409,24 @@ class NodeProxy(Engine):
     def resumed(self, link: Link) -> None:
         """A connection carries messages now."""
         now, peer, url = self.now, self.entry.peer, link.stream.remote
+        self.network.known_as = self.network.incarnation
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
         advert = self.entry.record.advert
         if link.dialed and advert is not None and len(advert.addresses) > 1:
             self.post(LinkStands())
+        if self.entry.record.waits:
+            self._tell_crowd(link)
+
+    def _tell_crowd(self, newest: Link) -> None:
+        """Over which time to come back: to the one that has come, and to all when that has changed much (L7)."""
+        crowd, links = self.network.crowd, [newest]
+        if crowd.join(self.entry.peer):
+            others = [entry.session for entry in self.network.table if entry.record.waits and entry is not self.entry]
+            links += [session.current for session in others if session is not None and session.current is not None]
+        elif not crowd.within:
+            return
+        for link in links:
+            link.write(encode(Disperse(crowd.within)))
 
     def ended(self, link: Link, reason: str, clean: bool) -> None:
         """A proven end is gone."""
@@ -427,6 +443,10 @@ class NodeProxy(Engine):
     def peer_goes_away(self, retry_after: float) -> None:
         """See D5."""
         self.post(GoingAway(retry_after))
+
+    def disperse(self, within: float) -> None:
+        """See L7."""
+        self.state.backoff.disperse(within)
 
     def advert(self, link: Link, record: Frame) -> None:
         """See A."""

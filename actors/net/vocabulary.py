@@ -256,6 +256,13 @@ class DialFailed(Struct, frozen=True):
     retry_after: float = 0.0
     signed: bool = False
     newest: Incarnation | None = None
+    barred: bool = False
+    """It was this node's own policy that denied it."""
+
+    @property
+    def hushes(self) -> bool:
+        """Whether the peer itself wants no more dials now, to whatever address (H7)."""
+        return self.signed and (self.reason == "denied" or self.retry_after > 0)
 
 
 class Connect(Local[Dialed | DialFailed]):

@@ -25,6 +25,7 @@ from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin
 from actors.runtime.statistics import EngineStatistics, State
 from actors.runtime.supervision import Supervision, Verdict
 from actors.runtime.verbs import Verbs
+from actors.runtime.work import Work
 
 if TYPE_CHECKING:
     from actors.runtime.runtime import Runtime
@@ -133,6 +134,8 @@ class Cell:
         life.error = life.error or error
         self.crashes += 1
         tag = "" if message is None else tag_of(message)
+        if message is not None:
+            self._loop.work.crashed(life.sender, message, self._now())
         _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error)
         self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
 
@@ -195,6 +198,11 @@ class Cell:
         return self._loop.handled
 
     @property
+    def work(self) -> Work:
+        """What it did lately."""
+        return self._loop.work
+
+    @property
     def state(self) -> State:
         """What it does at this moment."""
         if self._life is None:
@@ -205,7 +213,7 @@ class Cell:
 
     def statistics(self) -> EngineStatistics:
         """This moment's figures."""
-        life, loop = self._life, self._loop
+        life, loop, now = self._life, self._loop, self._now()
         return EngineStatistics(
             name=self.name,
             type=type(self.pristine).__name__,
@@ -221,6 +229,8 @@ class Cell:
             restarts=self.restarts,
             late=loop.late,
             unhandled=loop.unhandled,
+            took_p50=loop.work.took.percentile(0.5, now),
+            took_p99=loop.work.took.percentile(0.99, now),
         )
 
     def __repr__(self) -> str:

@@ -29,8 +29,9 @@ from actors.runtime.codec import encode, reply_through_codec
 from actors.runtime.containment import words
 from actors.runtime.effects import carry_out, prepare, told_at_once
 from actors.runtime.handling import Handling
-from actors.runtime.mailbox import Batch, Kind, Origin, strike
+from actors.runtime.mailbox import Batch, Kind, Origin, message_of, strike
 from actors.runtime.supervision import ChildFailedError
+from actors.runtime.work import EVERY, Work
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -69,6 +70,9 @@ class Loop:
         self._life: Life | None = None
         """The life whose messages are handled here."""
         self.handled = self.late = self.unhandled = 0
+        self.work = Work()
+        self._chosen: Any = None
+        """The action of the guard that held last."""
         self.message: Request[Any] | None = None
         """The message whose handler did not return."""
         self._batch: Batch | None = None
@@ -87,7 +91,7 @@ class Loop:
 
     async def run(self, life: Life) -> None:
         """Handle messages until the engine stops. Raises what a handler raises."""
-        mailbox, pace, since = self._mailbox, self._pace, 0
+        mailbox, pace, since, unseen = self._mailbox, self._pace, 0, EVERY
         self.message = None
         self._life = life
         if Started in self._table:
@@ -95,10 +99,16 @@ class Loop:
         while not life.stopping:
             batch = self._batch
             if batch is None:
-                batch = mailbox.take_nowait() if len(mailbox) else await mailbox.take()
+                if len(mailbox):
+                    batch, unseen = mailbox.take_nowait(), unseen + 1
+                else:
+                    batch, unseen = await mailbox.take(), EVERY if self._now() >= self.work.due else unseen
                 self._begin(batch)
             while left := length_hint(self._messages):
-                await self._slice(life, batch, left)
+                if unseen < EVERY:
+                    await self._slice(life, batch, left)
+                else:
+                    left, unseen = await self._look(life, batch, left), 0
                 if life.stopping:
                     return
                 pace.opens = 0
@@ -108,8 +118,19 @@ class Loop:
                     await checkpoint()
             self._finish(batch)
 
-    async def _slice(self, life: Life, batch: Batch, left: int) -> None:
-        most = self._pace.slice
+    async def _look(self, life: Life, batch: Batch, left: int) -> int:
+        """A slice that is timed, and how many it was: of tells only the first; asks together, as are their answers."""
+        count = min(left, self._pace.slice) if batch.kind == _ASK else 1
+        message, begin = message_of(batch, len(batch.items) - left), self._now()
+        await self._slice(life, batch, left, count)
+        if message is not None:
+            end, size = self._now(), batch.size // len(batch.items)
+            self.work.handled(batch.sender, message, size, end, (end - begin) / count, count)
+            self.work.held(self._direct.get(type(message)) or self._chosen)
+        return count
+
+    async def _slice(self, life: Life, batch: Batch, left: int, most: int = 0) -> None:
+        most = most or self._pace.slice
         messages = self._messages if left <= most else islice(self._messages, most)
         if batch.kind == _TELL:
             await self._tells(life, batch.sender, messages)
@@ -197,6 +218,8 @@ class Loop:
         if life is None or action is None or batch.origin is None:
             return False
         life.sender = batch.sender
+        begin = self._now()
+        look = begin >= self.work.due
         try:
             value = Raw(encode(action(life.engine, message)))
         except Exception as error:  # raised again in the engine's task, where it is contained
@@ -206,6 +229,10 @@ class Loop:
             batch.early = value, None
             return False
         batch.origin.reply(ref, _OK, value)
+        if look:
+            end = self._now()
+            self.work.handled(batch.sender, message, batch.size, end, end - begin)
+            self.work.held(action)
         batch.origin.flush()
         self.handled += 1
         self._let_go(batch, 1, batch.size)
@@ -256,7 +283,9 @@ class Loop:
         """The action of the first guard that holds, or None."""
         for when, action in self._table.get(type(message), ()):
             if when is None or when(engine, message):
+                self._chosen = action
                 return action
+        self._chosen = None
         return None
 
     async def _apply(self, life: Life) -> None:
@@ -268,6 +297,9 @@ class Loop:
         self.unhandled += 1
         cell = self._cell
         cell.runtime.dead_letters.add(sender, cell.id, message, _unhandled(cell.id, message))
+
+    def _now(self) -> float:
+        return self._cell.runtime.clock.now()
 
     # -- answers -----------------------------------------------------------------------------------------
 

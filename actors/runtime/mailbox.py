@@ -87,6 +87,14 @@ class Batch:
         return f"<Batch {Kind(self.kind).name} of {len(self.items)} from {self.sender}{growing}>"
 
 
+def message_of(batch: Batch, index: int) -> Any:
+    """One of its messages, without what goes with it; None for an ask that was withdrawn."""
+    item = batch.items[index]
+    if batch.kind == Kind.TELL or item is None:
+        return item
+    return item[0] if batch.kind == Kind.TIMER else item[1]
+
+
 class Pace:
     """Fairness between the senders of a node: how much one may tell before others have had their turn."""
 

@@ -20,6 +20,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 MINUTE = 60.0
@@ -84,6 +85,11 @@ class NodeWatch(Struct):
         """Whether it answers."""
         return self.state in ("running", "stopping")
 
+    @property
+    def p99_ms(self) -> float | None:
+        """Of its slowest link: what one of a hundred messages takes from acceptance to arrival."""
+        return max((proxy.p99_ms for proxy in self.proxies if proxy.p99_ms is not None), default=None)
+
     def rates(self) -> tuple[float | None, float | None]:
         """Messages a second, sent and received."""
         if len(self.samples) < 2 or not self.there:
@@ -116,6 +122,8 @@ class Watch:
         self.heard_events = 0
         self.links: dict[tuple[str, str], LinkSnapshot] = {}
         """Those that were looked at closely, by node and peer's NodeID."""
+        self.works: dict[tuple[str, str], WorkSnapshot] = {}
+        """Engines that were looked at closely, by node and name."""
         self.rtts: dict[tuple[str, str], deque[float]] = {}
 
     # -- hearing ----------------------------------------------------------------------------------------
@@ -157,6 +165,10 @@ class Watch:
     def looked(self, name: str, link: LinkSnapshot) -> None:
         """A link was looked at closely."""
         self.links[name, link.peer_id] = link
+
+    def worked(self, name: str, work: WorkSnapshot) -> None:
+        """An engine was looked at closely."""
+        self.works[name, work.engine] = work
 
     def _turn(self, node: NodeWatch, state: str, now: float, why: str) -> None:
         if node.state != state:

@@ -256,8 +256,8 @@ class Acceptor(_Steps):
         self._adverts = adverts
         self._versions = versions
 
-    def request(self, frame: _Bytes) -> tuple[bytes, bool]:
-        """Answer a ConnectRequest: the frame to send, and whether to go on.
+    def request(self, frame: _Bytes, turned_away: Denied | OverCapacity | None = None) -> tuple[bytes, bool]:
+        """Answer a ConnectRequest: the frame to send, and whether to go on. Not, if whoever came is turned away.
 
         False: the frame is an unsigned hint (PROTOCOL H5), to be sent before closing. Nothing that the request
         says is to be believed yet (PROTOCOL H8).
@@ -281,6 +281,8 @@ class Acceptor(_Steps):
             return wire.encode(Denied("self")), False
         if version is None:
             return wire.encode(Incompatible(*self._versions)), False
+        if turned_away is not None:
+            return wire.encode(turned_away), False
         self._step = _Step.REPLIED
         return self._ok(request, frame, version), True
 

@@ -304,7 +304,7 @@ class Link:
         match decoded:
             case Ack(upto, refusals, credit):
                 self._owes_settled |= bool(refusals)
-                if self.owner.outbox.transmit.acknowledge(upto, refusals, credit):
+                if self.owner.outbox.transmit.acknowledge(upto, refusals, credit, now):
                     self.liveness.round_trip(now)
                 self.heard = max(self.heard, upto)
                 self.owner.outbox.settled()

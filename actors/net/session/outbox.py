@@ -134,6 +134,7 @@ class Port(Lane):
         outbox = port.outbox
         outbox.close_run(port)
         run = Run(port, kind, slot.deadline, [data], [slot], slot.until)
+        run.since = outbox.clock.now()
         if kind is Kind.ASK:
             slot.withdraw = partial(outbox.withdraw, run, slot.correlation)
         outbox.hand_over(run)
@@ -254,7 +255,9 @@ class Outbox:
         grant = max(min(share, free), FLAT + need)
         self.reserved += grant
         items: list[bytes] = []
-        run = Run(port, Kind.TELL, self.clock.now() + expiry, items)
+        now = self.clock.now()
+        run = Run(port, Kind.TELL, now + expiry, items)
+        run.since = now
         port.open, port.grant, port.left = run, grant, grant
         port.expiry, port.append = expiry, items.append
         self._open[run] = None

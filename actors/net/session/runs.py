@@ -99,7 +99,7 @@ class Run:
     `items` is None and `sizes` remembers what they weighed. `number` is the first one's, 0 before the first write.
     """
 
-    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "size", "sizes", "until", "waiters")
+    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "since", "size", "sizes", "until", "waiters")
 
     def __init__(
         self,
@@ -118,6 +118,8 @@ class Run:
         self.waiters = waiters
         self.until = until
         """What its receiver is told of, if it is before the deadline (Q2)."""
+        self.since = 0.0
+        """When its first message was accepted; 0 where nobody wants to know."""
         self.number = 0
         self.count = len(items)
         self.size = 0
@@ -131,7 +133,7 @@ class Run:
     def take(self, count: int) -> Run:
         """Cut off the first `count` messages as a run of their own."""
         head = Run(self.lane, self.kind, self.deadline, [], until=self.until)
-        head.count, head.number = count, self.number
+        head.count, head.number, head.since = count, self.number, self.since
         if self.items is None:
             head.items = None
             head.sizes, self.sizes = self.sizes[:count], self.sizes[count:]

@@ -17,6 +17,7 @@ from actors.net.messages import (
     AdvertAccepted,
     AdvertInvalid,
     AdvertStale,
+    Disperse,
     Frame,
     GoAway,
     Idle,
@@ -58,6 +59,9 @@ class Changes(Protocol):
 
     def peer_goes_away(self, retry_after: float) -> None:
         """The peer is stopping (D5)."""
+
+    def disperse(self, within: float) -> None:
+        """The peer has a crowd (L7)."""
 
     def advert(self, link: Link, record: Frame) -> None:
         """An advert or a reply to one came."""
@@ -143,7 +147,7 @@ class Session:
         if not transmit.known(record.record, record.position):
             return self._session_lost(link)
         in_flight = transmit.unacknowledged > 0
-        transmit.acknowledge(record.position, record.refusals, record.credit)
+        transmit.acknowledge(record.position, record.refusals, record.credit, self._clock.now())
         self._touch()
         transmit.resume((record.first_count, record.first_size), record.credit)
         self.outbox.settled()
@@ -164,7 +168,7 @@ class Session:
         self._active = now
         link.closing.on_message()
         outbox = self.outbox
-        if record.upto and outbox.transmit.acknowledge(record.upto, (), ()):
+        if record.upto and outbox.transmit.acknowledge(record.upto, (), (), now):
             link.liveness.round_trip(now)
             outbox.settled()
         link.heard = max(link.heard, record.upto)
@@ -199,6 +203,8 @@ class Session:
             case GoAway(_, retry_after):
                 link.going_away = True
                 self.changes.peer_goes_away(retry_after)
+            case Disperse(within):
+                self.changes.disperse(within)
             case Advert() | AdvertAccepted() | AdvertStale() | AdvertInvalid():
                 self.changes.advert(link, record)
             case _:
@@ -302,6 +308,7 @@ class _Deaf:
     def ended(self, link: Link, reason: str, clean: bool) -> None: ...
     def agreed_to_close(self, link: Link) -> None: ...
     def peer_goes_away(self, retry_after: float) -> None: ...
+    def disperse(self, within: float) -> None: ...
     def advert(self, link: Link, record: Frame) -> None: ...
     def is_idle(self) -> bool:
         return False

@@ -22,6 +22,7 @@ from actors.net.messages import Lane as LaneRecord
 from actors.net.session.conditions import Onlooker
 from actors.net.session.runs import FLAT, Lane, Ledger, Run, Target
 from actors.net.wire import encode_messages
+from actors.recent import Recent
 
 FRAME_BYTES = 64 << 10
 """Payload at which a frame is full. A larger message has a frame of its own."""
@@ -44,6 +45,8 @@ class Transmit:
         self.weight = 0
         """Of everything unsettled that was handed over."""
         self.resent = 0
+        self.took = Recent()
+        """From the acceptance of messages until it was heard that they are delivered."""
         self.late = 0
         """Acknowledgements of messages that had expired (S8)."""
         self.wants: list[Want] = []
@@ -332,7 +335,7 @@ class Transmit:
         self._again = deque(self.retained)
         self._declared.clear()
 
-    def acknowledge(self, upto: int, refusals: Sequence[Refusal], credit: Sequence[Limit]) -> bool:
+    def acknowledge(self, upto: int, refusals: Sequence[Refusal], credit: Sequence[Limit], now: float = 0.0) -> bool:
         """Everything up to `upto` is in a mailbox, or in `refusals`, or was skipped (S7). Whether something moved.
 
         Raises ProtocolError for numbers that were never written (S12).
@@ -353,6 +356,8 @@ class Transmit:
             if refused or run.items is None:
                 self._acknowledged_run(run, refused)
             else:
+                if run.since and now:
+                    self.took.add(now - run.since, now, run.count)
                 self._settle(run, DELIVERED)
         for limit in credit:
             self._raise(self.target(limit.target), limit.count, limit.size)

@@ -8,7 +8,7 @@ from itertools import islice
 from rich.text import Text
 
 from actors.console.ui.columns import Cell, Column, fit, rule, table, window
-from actors.console.ui.figures import count, millis, rate, share, size, span, sparkline
+from actors.console.ui.figures import coarse, count, mebi, rate, share, span, sparkline
 from actors.console.ui.looks import NONE, look, shown
 from actors.console.ui.picture import NODE_SORTS, Picture, fullest
 from actors.console.ui.problems import Problem
@@ -16,7 +16,7 @@ from actors.console.ui.views.events import event_line
 from actors.console.ui.watch import EventLine, NodeWatch, Watch
 from actors.snapshots import LedgerSnapshot
 
-_SPARK = 12
+_SPARK = 8
 _WIDEST_SPARK = 60
 _MATRIX = 14
 """Nodes that fit into a matrix of links; more are on the screen of links."""
@@ -29,8 +29,9 @@ NODES = (
     Column("peers", right=True),
     Column("sent/s", right=True),
     Column("recv/s", right=True),
-    Column("outbox", right=True, rank=2),
-    Column("memory", right=True, rank=3),
+    Column("p99", right=True, rank=2),
+    Column("outbox", right=True, rank=3),
+    Column("mem", right=True, rank=5),
     Column("loop", right=True, rank=4),
     Column("last 60 s", rank=1),
 )
@@ -66,7 +67,7 @@ def _nodes(picture: Picture, width: int, height: int) -> list[Text]:
     items = picture.items if here else ()
     nodes = [item.value for item in items] if here else _in_order(picture)
     seen = window(len(nodes), height - 1, picture.chosen if here else 0)
-    spark = max(_SPARK, min(_WIDEST_SPARK, width - 84))
+    spark = max(_SPARK, min(_WIDEST_SPARK, width - 76))
     cells = [node_cells(nodes[index], picture.now, spark) for index in seen]
     return table(NODES, cells, width, chosen=picture.chosen - seen.start if here and nodes else None)
 
@@ -82,7 +83,7 @@ def node_cells(node: NodeWatch, now: float, spark: int) -> Sequence[Cell]:
     if not node.there or node.node is None:
         if node.heard_at is not None:
             state.append(f" {span(now - node.since)}")
-        return (node.name, state, *("-",) * 6, "")
+        return (node.name, state, *("-",) * 7, "")
     counted, (sent, received) = node.node.statistics, node.rates()
     full, memory, lag = fullest(node), node.node.memory_bytes, node.node.loop_lag_ms
     return (
@@ -91,9 +92,10 @@ def node_cells(node: NodeWatch, now: float, spark: int) -> Sequence[Cell]:
         Text(f"{counted.connected}/{counted.proxies}", "" if counted.connected == counted.proxies else "yellow"),
         rate(sent),
         rate(received),
+        coarse(node.p99_ms),
         Text(share(full), "bold red" if full >= 0.8 else ""),
-        size(memory),
-        millis(lag),
+        mebi(memory),
+        coarse(lag),
         Text(sparkline(node.minute(now, spark)), "cyan"),
     )
 

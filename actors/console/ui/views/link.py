@@ -97,6 +97,8 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
         ("queued", count(proxy.queued)),
         ("unacked", count(proxy.retained)),
         ("outbox", share(proxy.fill)),
+        ("half within", millis(proxy.p50_ms)),
+        ("99 of 100", millis(proxy.p99_ms)),
         ("connections", count(proxy.connections)),
         ("resumed", count(proxy.reconnects)),
         ("resent", count(proxy.resent)),

@@ -48,6 +48,7 @@ def _figures(node: NodeWatch) -> list[tuple[str, Cell]]:
         ("peers", f"{counted.connected}/{counted.proxies}"),
         ("sent/s", rate(sent)),
         ("received/s", rate(received)),
+        ("p99", millis(node.p99_ms)),
         ("received", count(counted.received)),
         ("dead letters", count(counted.dead_letters)),
         ("memory", size(known.memory_bytes)),
