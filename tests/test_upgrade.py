@@ -202,3 +202,24 @@ async def test_a_try_that_hangs_leaves_the_link_as_it_is() -> None:
         assert 3 <= names(nodes).count("good") <= 8
         assert nodes.proxy("a", "b").connections == 1  # type: ignore[union-attr]
         assert nodes.running["a"].phases("b") == ["dialing", "handshaking", "ready"]
+
+
+@virtual
+async def test_people_are_told_what_an_upgrade_waits_for() -> None:
+    async with bench() as nodes:
+        await _two_ways(nodes)
+        nodes.wires.refused.add("good")
+        nodes["a"].set_permanence(ID["b"], True)
+        await up(nodes)
+        await trio.sleep(1)
+        good, used = sorted(nodes["a"].explain(ID["b"]), key=lambda each: each.in_use)
+        assert (good.url, used.url) == ("memory://good", "memory://b")
+        assert good.better_in is not None
+        assert good.cools_for == pytest.approx(14, abs=0.1)
+        assert good.cools_for < good.better_in < 36
+        assert (good.tried_ago, used.better_in) == (pytest.approx(1, abs=0.1), None)
+        assert good.score == pytest.approx(4.5)
+        assert 0.9 < used.score < 1
+        nodes.wires.refused.clear()
+        await _over(nodes, "good", within=60)
+        assert all(each.better_in is None for each in nodes["a"].explain(ID["b"]))
