@@ -76,6 +76,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The longest pause between two attempts of a permanent link."""
     drain_seconds: Seconds = 10.0
     """Time that a stopping node gives to what is still unacknowledged."""
+    record_bytes: Annotated[int, Meta(ge=1 << 20)] = 64 << 20
+    """What a run's record may take of the disk; the oldest part of it goes first."""
 
     def __post_init__(self) -> None:
         if self.dead_seconds <= self.heartbeat_seconds:
@@ -108,6 +110,8 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     Empty: all."""
     deny: tuple[str, ...] = ()
     """Nodes and networks not to deal with, whatever `allow` says."""
+    record: Path | None = None
+    """A folder to write down in what comes in, for `actors replay`."""
     insecure: bool = False
     """Allow plain transports beyond the loopback interface."""
     limits: Limits = Limits()

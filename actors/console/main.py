@@ -38,6 +38,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run:run", "Run one node from a configuration file."),
         "keygen": ("keygen:keygen", "Make a node's key file."),
         "advert": ("advert:advert", "Print a node's signed address line, for a friend."),
+        "replay": ("replay:replay", "Run engines of a recorded node again, up to a message."),
         "doctor": ("doctor:doctor", "Look whether a node with these settings would run well here."),
     },
     "Simulated clusters": {

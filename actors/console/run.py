@@ -29,6 +29,7 @@ async def run(
     app: Annotated[str | None, Parameter(help="A function to call with the node, module:setup.")] = None,
     allow: Annotated[list[str] | None, flag("A node or network to deal with, and no others; repeatable.")] = None,
     deny: Annotated[list[str] | None, flag("A node or network not to deal with; repeatable.")] = None,
+    record: Annotated[Path | None, Parameter(help="Write down there what comes in; see actors replay.")] = None,
     insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
     control: Annotated[Path | None, _hidden] = None,
     faults: Annotated[str | None, _hidden] = None,
@@ -40,13 +41,16 @@ async def run(
     import os
 
     from actors.config import load_config
+    from actors.console.hash_seed import fix_hash_seed
     from actors.run import run_node
 
     flags = {
         "name": name, "key": key, "state_dir": state_dir, "listen": listen, "peers": peers, "adverts": adverts,
-        "engines": engines, "app": app, "allow": allow, "deny": deny, "insecure": insecure,
+        "engines": engines, "app": app, "allow": allow, "deny": deny, "record": record, "insecure": insecure,
     }  # fmt: skip
     settings = load_config(config, environ=os.environ, flags=flags)
+    if settings.record is not None:
+        fix_hash_seed()
 
     def ready(node: NodeSnapshot) -> None:
         if ready_fd is None:

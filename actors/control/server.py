@@ -37,13 +37,15 @@ async def serve_control(
     *,
     stop: Callable[[], None],
     troubled: Troubled | None = None,
+    heard: Callable[[m.Request], None] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the node's control socket at this path until cancelled; then it is gone.
 
     Started once clients can connect. `stop` is called when a client asks for the node's end; `troubled` are its
-    connections, where clients may trouble them. ConfigError if the path cannot be served: a directory that is open
-    to others, a node that serves it already, too long a path. Nothing that a client sends ends it.
+    connections, where clients may trouble them; `heard` is called with each request. ConfigError if the path cannot
+    be served: a directory that is open to others, a node that serves it already, too long a path. Nothing that a
+    client sends ends it.
     """
     answers = Answers(node, Neighbours(path), stop, troubled)
     clients: set[trio.SocketStream] = set()
@@ -54,7 +56,7 @@ async def serve_control(
                 return await _refuse(stream)
             clients.add(stream)
             try:
-                await _Client(stream, node, answers).serve()
+                await _Client(stream, node, answers, heard).serve()
             finally:
                 clients.discard(stream)
 
@@ -68,10 +70,17 @@ async def serve_control(
 class _Client:
     """One connection."""
 
-    def __init__(self, stream: trio.SocketStream, node: ControlledNode, answers: Answers) -> None:
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        node: ControlledNode,
+        answers: Answers,
+        heard: Callable[[m.Request], None] | None,
+    ) -> None:
         self._stream = stream
         self._node = node
         self._answers = answers
+        self._heard = heard
 
     async def serve(self) -> None:
         """Until the client has gone, and what it had asked is answered."""
@@ -108,6 +117,8 @@ class _Client:
     async def _reply(self, request: m.Request | m.Failed, scope: trio.CancelScope) -> bytes:
         with scope:
             try:
+                if self._heard is not None and not isinstance(request, m.Failed):
+                    self._heard(request)
                 return _line(request if isinstance(request, m.Failed) else await self._answers.answer(request))
             except Exception as error:  # the socket's containment: a request must never harm the node
                 return _line(failed_by(error))

@@ -137,6 +137,8 @@ class Cell:
         if message is not None:
             self._loop.work.crashed(life.sender, message, self._now())
         _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error)
+        if self.runtime.witness is not None and not self.reserved:
+            self.runtime.witness.crashed(life, error, message)
         self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
 
     def _judge(self, life: Life) -> Verdict:

@@ -31,6 +31,7 @@ from actors.runtime.effects import carry_out, prepare, told_at_once
 from actors.runtime.handling import Handling
 from actors.runtime.mailbox import Batch, Kind, Origin, message_of, strike
 from actors.runtime.supervision import ChildFailedError
+from actors.runtime.witness import Behaviour
 from actors.runtime.work import EVERY, Work
 
 if TYPE_CHECKING:
@@ -58,14 +59,16 @@ class Loop:
     """What one engine has in hand, and how it is handled."""
 
     def __init__(self, cell: Cell) -> None:
-        table = type(cell.pristine).table
+        cls = type(cell.pristine)
+        behaviour = Behaviour(cls.table, _unguarded(cls), _plain(cls))
+        witness = cell.runtime.witness
+        if witness is not None and not cell.reserved:
+            behaviour = witness.behaviour(cell, behaviour)
         self._cell = cell
         self._mailbox = cell.mailbox
         cell.mailbox.turn_away = self.turn_away
         self._pace = cell.runtime.pace
-        self._table = table
-        self._direct = _unguarded(type(cell.pristine))
-        self._plain = _plain(type(cell.pristine))
+        self._table, self._direct, self._plain = behaviour
         cell.mailbox.at_once = self.handle_at_once
         self._life: Life | None = None
         """The life whose messages are handled here."""
