@@ -102,6 +102,8 @@ class Link:
         self.liveness = Liveness(clock.now(), liveness)
         if rtt is not None:
             self.liveness.sample(rtt)
+        self.dialed = ""
+        """The URL that this node dialed, as the peer's advert has it; empty if the peer did."""
         self.resumed = False
         """Whether the peer's Resume has arrived (C4)."""
         self.going_away = False
