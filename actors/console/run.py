@@ -57,11 +57,12 @@ async def run(
     if settings.record is not None:
         fix_hash_seed()
 
+    # What was imported stays for good: 40,000 objects that no full collection need look at. This process is ours; in a
+    # user's own program the collector is the user's.
+    gc.collect()
+    gc.freeze()
+
     def ready(node: NodeSnapshot) -> None:
-        # What was imported stays for good: 50,000 objects that each full collection need not look at. This process is
-        # ours; in a user's own program the collector is the user's.
-        gc.collect()
-        gc.freeze()
         if ready_fd is None:
             _say_ready(node, json)
 
