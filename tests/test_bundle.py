@@ -37,18 +37,18 @@ PATIENCE = 120
         ('{"password": "hunter2"}', "hunter2"),
         ("PASSWORD=hunter2 api_key: hunter2", "hunter2"),
         ("peer advert1:AbC-_9xyz here", "AbC-_9xyz"),
-        ("/home/joe/app.py, line 3", "joe"),
+        ("/srv/joe/app.py, line 3", "joe"),
     ],
 )
 def test_secrets_are_taken_out_of_words(words: str, without: str) -> None:
     assert without in words
-    assert without not in Redactor("/home/joe").text(words)
+    assert without not in Redactor("/srv/joe").text(words)
 
 
 def test_what_is_no_secret_stays() -> None:
     key = NodeKey.from_seed(SEED)
-    words = f"node {key.id} at tcp://10.1.2.3:4001 after 12:30:45, /home/joey/x: 'b/counter' crashed in add"
-    assert Redactor("/home/joe").text(words) == words
+    words = f"node {key.id} at tcp://10.1.2.3:4001 after 12:30:45, /srv/joey/x: 'b/counter' crashed in add"
+    assert Redactor("/srv/joe").text(words) == words
 
 
 def test_hosts_get_names_that_are_the_same_within_one_bundle() -> None:
@@ -65,8 +65,8 @@ def test_hosts_get_names_that_are_the_same_within_one_bundle() -> None:
 
 
 def test_data_is_redacted_wherever_a_text_is() -> None:
-    value = {"/home/joe": ["/home/joe/a", {"n": 1, "x": None, "t": ("/home/joe",)}]}
-    assert Redactor("/home/joe").data(value) == {"~": ["~/a", {"n": 1, "x": None, "t": ["~"]}]}
+    value = {"/srv/joe": ["/srv/joe/a", {"n": 1, "x": None, "t": ("/srv/joe",)}]}
+    assert Redactor("/srv/joe").data(value) == {"~": ["~/a", {"n": 1, "x": None, "t": ["~"]}]}
 
 
 # -- bundles --------------------------------------------------------------------------------------------------
