@@ -60,7 +60,7 @@ async def run_node(
     `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. With `troubles` its
     clients may trouble the node's connections. `on_ready` is called once the node serves. Raises ActorError for what
     is wrong with settings, app or sockets; with ready_fd it is written there instead, and 78 or 1 returned. A second
-    SIGINT ends the process at once.
+    signal ends the process at once, with 128 and its number.
     """
     life = Life()
     if lifeline_fd is not None:
@@ -105,12 +105,14 @@ class Life:
         self.over.set()
 
     async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """SIGTERM and SIGINT stop the node; the second SIGINT ends the process."""
+        """SIGTERM and SIGINT stop the node; the second of either ends the process."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
+            before = False
             async for signum in signals:
-                if signum == signal.SIGINT and self.exit_code:
-                    os._exit(self.exit_code)
+                if before:
+                    os._exit(128 + signum)
+                before = True
                 if signum == signal.SIGINT:
                     self.exit_code = 130
                 self.end()

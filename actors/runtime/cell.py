@@ -203,6 +203,11 @@ class Cell:
         return self._loop.work
 
     @property
+    def owes(self) -> bool:
+        """Whether it has still to handle what it was told."""
+        return self._loop.owes or self.mailbox.owes
+
+    @property
     def state(self) -> State:
         """What it does at this moment."""
         if self._life is None:
