@@ -369,7 +369,7 @@ async def open_node(
                                 yield node
                             if network.taken:
                                 raise IdentityTaken(network.taken)
-                        await _stop_network(runtime, cfg)
+                        await _stop_network(network, listeners)
                     finally:
                         runtime.stopping = network.table.stopping = True  # whoever sends from here on hears of it
                         services.cancel_scope.cancel()
@@ -452,10 +452,14 @@ async def _start_network(
     await runtime.ask(ROUTER, ConnectedNodes())  # it has started when it answers
 
 
-async def _stop_network(runtime: Runtime, cfg: NetworkCfg) -> None:
-    """Users' engines end, then every proxy drains (D5)."""
-    await runtime.stop_engines()
-    with trio.move_on_after(cfg.drain_timeout + 5), suppress(ActorError):
+async def _stop_network(network: Network, listeners: list[tuple[str, Listener]]) -> None:
+    """Nobody comes any more; users' engines handle what they have, and end; then every proxy drains (D5)."""
+    runtime, within = network.runtime, network.cfg.drain_timeout
+    for _, listener in listeners:
+        await listener.aclose()
+    network.say_goodbye()
+    await runtime.stop_engines(within / 2)
+    with trio.move_on_after(within + 5), suppress(ActorError):
         for proxy in await runtime.ask(ROUTER, StopNetwork()):
             cell = runtime.find(proxy.name)
             if cell is not None:

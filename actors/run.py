@@ -67,7 +67,7 @@ async def run_node(
     `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. With `troubles` its
     clients may trouble the node's connections. `on_ready` is called once the node serves. Raises ActorError for what
     is wrong with settings, app or sockets; with ready_fd it is written there instead, and 78 or 1 returned. A second
-    signal ends the process at once, with 130 if one of the two was SIGINT, else 143.
+    signal ends the process at once, with 128 and its number.
     """
     life = Life()
     if lifeline_fd is not None:
@@ -116,16 +116,16 @@ class Life:
         self.over.set()
 
     async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """SIGTERM and SIGINT stop the node; the second of them ends the process."""
+        """SIGTERM and SIGINT stop the node; the second of either ends the process."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
-            signalled = False
+            before = False
             async for signum in signals:
+                if before:
+                    os._exit(128 + signum)
+                before = True
                 if signum == signal.SIGINT:
                     self.exit_code = 130
-                if signalled:
-                    os._exit(self.exit_code or 128 + signal.SIGTERM)
-                signalled = True
                 self.end()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import inf
 from random import Random
 from typing import TypeAlias
 
@@ -38,6 +39,8 @@ from actors.net.session.runs import Ledger, Run
 from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
+COME_AGAIN = 1.0
+"""Seconds after which peers may dial a node again that stops."""
 _MAX_CLAIMED_BOOT = 1 << 63
 _PATH = 16
 """Phases of a proxy that are remembered."""
@@ -130,6 +133,8 @@ class Network:
         """The last incarnation of this node that a peer has accepted."""
         self.taken: str = ""
         """Why this node has to stop: another one runs with its key (I3)."""
+        self.stop_by = inf
+        """When a node that stops will have stopped (D5)."""
         self.stay = trio.CancelScope()
         """Around the block of this node; cancelled when it has to stop."""
         self._tellers: set[NodeID] = set()
@@ -167,6 +172,13 @@ class Network:
             addresses = [(address.url, address.weight) for address in self.advert.addresses]
             self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
             self.changed(self.key.id)
+
+    def say_goodbye(self) -> None:
+        """This node stops: peers keep what is new for its next run, so that what has come can be handled (D5)."""
+        self.stop_by = self.clock.now() + self.cfg.drain_timeout
+        for entry in self.table:
+            if entry.session is not None:
+                entry.session.say_goodbye(COME_AGAIN)
 
     def is_outlived_by(self, newest: Incarnation) -> bool:
         """Whether a peer that knows this incarnation of this node would refuse ours (I2, I4)."""

@@ -22,7 +22,7 @@ from actors.net.connecting.upgrade import Upgrade
 from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Disperse, Frame
-from actors.net.network import Entry, Network, NetworkCfg, Step
+from actors.net.network import COME_AGAIN, Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
@@ -385,9 +385,10 @@ class NodeProxy(Engine):
 
     def _drain(self) -> None:
         self.dialing.cancel()
-        self.session.say_goodbye(retry_after=1.0)
+        self.session.say_goodbye(COME_AGAIN)
         self.entry.outbox.pump()
-        self.set_timer(DrainDue(), after=self.network.cfg.drain_timeout)
+        left = min(self.network.cfg.drain_timeout, self.network.stop_by - self.now)
+        self.set_timer(DrainDue(), after=max(0.0, left))
         if self.entry.outbox.idle:
             self.post(Emptied())
 

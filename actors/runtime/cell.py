@@ -214,6 +214,11 @@ class Cell:
         return self._loop.work
 
     @property
+    def owes(self) -> bool:
+        """Whether it has still to handle what it was told."""
+        return self._loop.owes or self.mailbox.owes
+
+    @property
     def state(self) -> State:
         """What it does at this moment."""
         if self.mailbox.closed or self._scope.cancel_called:
