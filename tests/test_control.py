@@ -41,6 +41,7 @@ from actors.snapshots import (
     NodeSnapshot,
     NodeStatistics,
     ProxySnapshot,
+    WorkSnapshot,
 )
 from transports.addresses import MemoryAddress
 from transports.errors import ConnectFailed
@@ -72,6 +73,7 @@ class Cell:
 class FakeEvents:
     def __init__(self) -> None:
         self.listeners: list[trio.MemorySendChannel[Event]] = []
+        self.recent: list[Event] = []
 
     def subscribe(self, capacity: int = 16, /) -> trio.MemoryReceiveChannel[Event]:
         send, receive = trio.open_memory_channel[Event](capacity)
@@ -138,6 +140,9 @@ class FakeNode:
     def link(self, node_id: NodeID, /) -> LinkSnapshot | None:
         return link_snapshot() if str(node_id) == proxy_snapshot(self.name, "b").peer_id else None
 
+    def work(self, engine: str, /) -> WorkSnapshot | None:
+        return WorkSnapshot(engine=engine, guards=(), messages=()) if engine == "echo" else None
+
     def dead_letters(self) -> list[DeadLetterSnapshot]:
         return [DeadLetterSnapshot(ago=1.5, to="b/x", sender="a/y", tag="t", outcome="lost", head=b"\x91\xa1t")]
 
@@ -202,7 +207,7 @@ def from_afar(msg: Request[Any], value: object) -> Any:
 def link_snapshot() -> LinkSnapshot:
     return LinkSnapshot(
         peer_id="b", path=(), addresses=(), holders=("console",), jitter_ms=None, heard_ago=None, dead_in=None,
-        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, incarnation="",
+        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, dropped={"full": 2}, incarnation="",
     )  # fmt: skip
 
 
@@ -221,6 +226,7 @@ def proxy_snapshot(node: str, peer: str) -> ProxySnapshot:
         reconnects=0,
         resent=0,
         duplicates_dropped=0,
+        dropped=0,
         queued=0,
         retained=0,
     )
@@ -286,6 +292,14 @@ async def test_a_link_that_is_not_there_cannot_be_looked_at() -> None:
         with pytest.raises(ControlError, match="no proxy for c") as caught:
             await control.link("c")
     assert caught.value.code == "unknown_node"
+
+
+async def test_a_client_looks_at_an_engine_closely() -> None:
+    async with served(FakeNode("a")) as control:
+        assert (await control.work("echo")).engine == "echo"
+        with pytest.raises(ControlError, match="a has no engine 'ech'") as caught:
+            await control.work("ech")
+    assert (caught.value.code, caught.value.hint) == ("unknown_engine", "actors ls engines")
 
 
 async def test_a_client_acts_on_the_node() -> None:
@@ -367,6 +381,14 @@ async def test_events_are_followed_until_the_client_has_enough() -> None:
         with trio.fail_after(5):
             while node.events.listeners[0].statistics().open_receive_channels:
                 await trio.lowlevel.checkpoint()
+
+
+async def test_the_last_events_are_told_too() -> None:
+    node = FakeNode("a")
+    node.events.recent = [EngineCrashed(2.0, EngineID(IDS["a"], "echo"), "boom")]
+    async with served(node) as control:
+        (event,) = await control.recent()
+        assert (event.event, event.at, event.data["error"]) == ("engine-crashed", 2.0, "boom")
 
 
 async def test_events_end_with_the_node() -> None:

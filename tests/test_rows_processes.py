@@ -90,7 +90,7 @@ def test_row_18_a_full_disk_is_told_with_what_to_look_at(tmp_path: Path) -> None
 SIGNALS = [
     ((signal.SIGTERM, signal.SIGTERM), 143),
     ((signal.SIGTERM, signal.SIGINT), 130),
-    ((signal.SIGINT, signal.SIGTERM), 130),
+    ((signal.SIGINT, signal.SIGTERM), 143),
     ((signal.SIGINT, signal.SIGINT), 130),
 ]
 

@@ -9,13 +9,13 @@ from rich.text import Text
 from ui_world import World, closely, down, proxy, told
 
 from actors.console.ui.actions import Able
-from actors.console.ui.bindings import BINDINGS
+from actors.console.ui.bindings import bindings
 from actors.console.ui.columns import Column, fit, table, window
 from actors.console.ui.looks import LOOKS
 from actors.console.ui.screen import Screen
 from actors.console.ui.views.cluster import shares
 from actors.console.ui.watch import EventLine
-from actors.snapshots import DeadLetterSnapshot, StepSnapshot
+from actors.snapshots import DeadLetterSnapshot, GuardSnapshot, HandledSnapshot, StepSnapshot, WorkSnapshot
 
 PAGES = ["1", "2", "3", "4", "5", "?"]
 
@@ -167,6 +167,40 @@ def test_the_engine_page_tells_who_waits_on_whom() -> None:
     assert "it stands still until it hears of echo" in world.text()
 
 
+def test_the_engine_page_tells_its_guards_its_times_and_its_last_messages() -> None:
+    world = World("a")
+    world.watch.listed("a", [replace(engine_snapshot("a"), took_p50_ms=0.2, took_p99_ms=31.0)])
+    guards = (GuardSnapshot(message="add", when="is_open", action="add", held=41),)
+    messages = tuple(
+        HandledSnapshot(ago=ago, sender="a" * 52 + "/me", tag="add", head=head, took_ms=took)
+        for ago, head, took in ((9.0, "Add(amount=1)", 0.5), (2.0, "Add(amount=2)", None))
+    )
+    world.watch.worked("a", WorkSnapshot(engine="echo", guards=guards, messages=messages))
+    world.press("3")
+    assert "31.0 ms" in world.text()
+    world.press("enter")
+    text = world.text(80, 24)
+    assert "half within 0.20 ms" in text
+    assert "add when is_open → add 41" in text
+    assert text.index("Add(amount=2)") < text.index("Add(amount=1)"), "the newest first"
+    assert "crashed  Add(amount=2)  from a/me" in text
+    assert "WHO WAITS nobody" in text
+
+
+def test_engines_of_the_network_come_after_those_of_people() -> None:
+    world = World("a", "b")
+    for name in "ab":
+        world.watch.listed(name, [replace(engine_snapshot(name), name="router"), engine_snapshot(name)])
+    world.press("3")
+    assert [item.value[1].name for item in world.picture().items] == ["echo", "echo", "router", "router"]
+
+
+def test_a_node_shows_the_p99_of_its_slowest_link() -> None:
+    world = World("a", "b", "c")
+    world.hear("a", proxies=[proxy("a", "b", p99_ms=12.0), proxy("a", "c", p99_ms=250.4)])
+    assert "250 ms" in world.text()
+
+
 def test_dead_letters_are_by_reason_with_the_head_of_the_last() -> None:
     world = full_world()
     world.press("5")
@@ -178,7 +212,7 @@ def test_dead_letters_are_by_reason_with_the_head_of_the_last() -> None:
 def test_the_help_sheet_has_every_binding_and_fits() -> None:
     world = World("a", able=Able(faults=True))
     world.press("?")
-    for binding in BINDINGS:
+    for binding in bindings(readonly=False, faults=True):
         assert binding.words in world.text(80, 40)
         assert binding.words in world.text(80, 24)
 

@@ -47,6 +47,8 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
     engines: tuple[str, ...] = ()
     folder: str = "."
     """The working directory, which the app is imported from."""
+    record: str = ""
+    """The folder of its record."""
     links: tuple[str, ...] = ()
     """Whom its cluster links it to for ever, by their names."""
     troubles: Troubles = Troubles()
@@ -64,6 +66,7 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
         command += [part for url in self.listen for part in ("--listen", url)]
         command += [part for reference in self.engines for part in ("--engines", reference)]
         command += ["--app", self.app] if self.app else []
+        command += ["--record", self.record] if self.record else []
         command += ["--insecure"] if self.insecure else []
         command += ["--faults", msgspec.json.encode(self.troubles).decode()]
         return [*command, "--ready-fd", str(report), *(["--lifeline-fd", str(lifeline)] if lifeline else [])]

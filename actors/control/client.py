@@ -28,6 +28,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 _MAX_REPLY = 64 << 20
@@ -70,9 +71,9 @@ class ControlClient:
         """The node's figures."""
         return (await self._call(m.GetNode(), m.NodeIs)).node
 
-    async def proxies(self) -> tuple[ProxySnapshot, ...]:
-        """Its Node Proxies."""
-        return (await self._call(m.GetProxies(), m.ProxiesAre)).proxies
+    async def proxies(self, *, addresses: bool = False) -> tuple[ProxySnapshot, ...]:
+        """Its Node Proxies; addresses: with what `explain` says of each."""
+        return (await self._call(m.GetProxies(addresses=addresses), m.ProxiesAre)).proxies
 
     async def engines(self) -> tuple[EngineSnapshot, ...]:
         """Its engines."""
@@ -82,9 +83,17 @@ class ControlClient:
         """One of its Node Proxies, closely. ControlError `unknown_node` where there is none for this peer."""
         return (await self._call(m.GetLink(peer=peer), m.LinkIs)).link
 
+    async def work(self, engine: str) -> WorkSnapshot:
+        """One of its engines, closely. ControlError `unknown_engine` where there is none of this name."""
+        return (await self._call(m.GetWork(engine=engine), m.WorkIs)).work
+
     async def dead_letters(self) -> tuple[DeadLetterSnapshot, ...]:
         """The last messages that were told and did not arrive, oldest first."""
         return (await self._call(m.GetDeadLetters(), m.DeadLettersAre)).letters
+
+    async def recent(self) -> tuple[m.Happened, ...]:
+        """The last events of the node, oldest first."""
+        return (await self._call(m.GetEvents(), m.EventsAre)).events
 
     async def describe(self, engine: str) -> tuple[m.MessageDescription, ...]:
         """The messages that an engine of this node takes."""

@@ -26,6 +26,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 MAX_LINE = 4 << 20
@@ -91,7 +92,9 @@ class NodeIs(ControlReply, tag="node"):
 
 
 class GetProxies(ControlRequest, tag="proxies"):
-    """-> ProxiesAre"""
+    """addresses: also each peer's addresses. -> ProxiesAre"""
+
+    addresses: bool = False
 
 
 class ProxiesAre(ControlReply, tag="proxies"):
@@ -126,6 +129,16 @@ class EnginesAre(ControlReply, tag="engines"):
     engines: tuple[EngineSnapshot, ...]
 
 
+class GetWork(ControlRequest, tag="work"):
+    """One engine, closely. -> WorkIs; Failed `unknown_engine`"""
+
+    engine: str
+
+
+class WorkIs(ControlReply, tag="work"):
+    work: WorkSnapshot
+
+
 class GetDeadLetters(ControlRequest, tag="dead_letters"):
     """-> DeadLettersAre"""
 
@@ -134,6 +147,16 @@ class DeadLettersAre(ControlReply, tag="dead_letters"):
     """The last ones, oldest first."""
 
     letters: tuple[DeadLetterSnapshot, ...]
+
+
+class GetEvents(ControlRequest, tag="recent"):
+    """-> EventsAre"""
+
+
+class EventsAre(ControlReply, tag="recent"):
+    """The last ones, oldest first."""
+
+    events: tuple[Happened, ...]
 
 
 class Follow(ControlRequest, tag="events"):
@@ -373,7 +396,9 @@ Request: TypeAlias = (
     | GetLink
     | ExplainProxy
     | GetEngines
+    | GetWork
     | GetDeadLetters
+    | GetEvents
     | Follow
     | Describe
     | Compose
@@ -402,7 +427,9 @@ Reply: TypeAlias = (
     | Explained
     | Migrating
     | EnginesAre
+    | WorkIs
     | DeadLettersAre
+    | EventsAre
     | Happened
     | Described
     | Composed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, TypeVar
 
 import trio
@@ -18,6 +18,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 R = TypeVar("R")
@@ -40,6 +41,10 @@ class HasEngines(Protocol):
 
 class HasEvents(Protocol):
     """The node's events."""
+
+    @property
+    def recent(self) -> Collection[Event]:
+        """The last ones, oldest first."""
 
     def subscribe(self, capacity: int = ..., /) -> trio.MemoryReceiveChannel[Event]:
         """Events from now on."""
@@ -65,6 +70,7 @@ class ControlledNode(Protocol):
     def proxies(self) -> Sequence[ProxySnapshot]: ...
     def engines(self) -> Sequence[EngineSnapshot]: ...
     def link(self, node_id: NodeID, /) -> LinkSnapshot | None: ...
+    def work(self, engine: str, /) -> WorkSnapshot | None: ...
     def dead_letters(self) -> Sequence[DeadLetterSnapshot]: ...
 
     def learn(self, advert: str, /) -> NodeID: ...

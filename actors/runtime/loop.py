@@ -29,8 +29,10 @@ from actors.runtime.codec import encode, reply_through_codec
 from actors.runtime.containment import words
 from actors.runtime.effects import carry_out, prepare, told_at_once
 from actors.runtime.handling import Handling
-from actors.runtime.mailbox import Batch, Kind, Origin, strike
+from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin, message_of, not_now, strike
 from actors.runtime.supervision import ChildFailedError
+from actors.runtime.witness import Behaviour
+from actors.runtime.work import EVERY, Work
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -57,18 +59,24 @@ class Loop:
     """What one engine has in hand, and how it is handled."""
 
     def __init__(self, cell: Cell) -> None:
-        table = type(cell.pristine).table
+        cls = type(cell.pristine)
+        behaviour = Behaviour(cls.table, _unguarded(cls), _plain(cls))
+        witness = cell.runtime.witness
+        if witness is not None and not cell.reserved:
+            behaviour = witness.behaviour(cell, behaviour)
         self._cell = cell
-        self._mailbox = cell.mailbox
+        self._runtime, self._id = cell.runtime, cell.id
+        self._mailbox: Mailbox | None = cell.mailbox
         cell.mailbox.turn_away = self.turn_away
         self._pace = cell.runtime.pace
-        self._table = table
-        self._direct = _unguarded(type(cell.pristine))
-        self._plain = _plain(type(cell.pristine))
+        self._table, self._direct, self._plain = behaviour
         cell.mailbox.at_once = self.handle_at_once
         self._life: Life | None = None
         """The life whose messages are handled here."""
         self.handled = self.late = self.unhandled = 0
+        self.work = Work()
+        self._chosen: Any = None
+        """The action of the guard that held last."""
         self.message: Request[Any] | None = None
         """The message whose handler did not return."""
         self._batch: Batch | None = None
@@ -78,16 +86,21 @@ class Loop:
         """The ask whose handler runs: where it came from, and its slot or correlation."""
         self._asked_scope: trio.CancelScope | None = None
         self._replied: Origin | None = None
-        self._besides = Besides(self._answer_beside, self._fail_beside, cell.crash)
+        self._besides = Besides()
 
     @property
     def busy(self) -> bool:
         """Whether there is anything in hand."""
         return self._batch is not None
 
+    @property
+    def owes(self) -> bool:
+        """Whether it has messages in hand that were told, not asked."""
+        return self._batch is not None and self._batch.kind == _TELL
+
     async def run(self, life: Life) -> None:
         """Handle messages until the engine stops. Raises what a handler raises."""
-        mailbox, pace, since = self._mailbox, self._pace, 0
+        mailbox, pace, since, unseen = self._cell.mailbox, self._pace, 0, EVERY
         self.message = None
         self._life = life
         if Started in self._table:
@@ -95,10 +108,16 @@ class Loop:
         while not life.stopping:
             batch = self._batch
             if batch is None:
-                batch = mailbox.take_nowait() if len(mailbox) else await mailbox.take()
+                if len(mailbox):
+                    batch, unseen = mailbox.take_nowait(), unseen + 1
+                else:
+                    batch, unseen = await mailbox.take(), EVERY if self._now() >= self.work.due else unseen
                 self._begin(batch)
             while left := length_hint(self._messages):
-                await self._slice(life, batch, left)
+                if unseen < EVERY:
+                    await self._slice(life, batch, left)
+                else:
+                    left, unseen = await self._look(life, batch, left), 0
                 if life.stopping:
                     return
                 pace.opens = 0
@@ -108,8 +127,19 @@ class Loop:
                     await checkpoint()
             self._finish(batch)
 
-    async def _slice(self, life: Life, batch: Batch, left: int) -> None:
-        most = self._pace.slice
+    async def _look(self, life: Life, batch: Batch, left: int) -> int:
+        """A slice that is timed, and how many it was: of tells only the first; asks together, as are their answers."""
+        count = min(left, self._pace.slice) if batch.kind == _ASK else 1
+        message, begin = message_of(batch, len(batch.items) - left), self._now()
+        await self._slice(life, batch, left, count)
+        if message is not None:
+            end, size = self._now(), batch.size // len(batch.items)
+            self.work.handled(batch.sender, message, size, end, (end - begin) / count, count)
+            self.work.held(self._direct.get(type(message)) or self._chosen)
+        return count
+
+    async def _slice(self, life: Life, batch: Batch, left: int, most: int = 0) -> None:
+        most = most or self._pace.slice
         messages = self._messages if left <= most else islice(self._messages, most)
         if batch.kind == _TELL:
             await self._tells(life, batch.sender, messages)
@@ -197,6 +227,8 @@ class Loop:
         if life is None or action is None or batch.origin is None:
             return False
         life.sender = batch.sender
+        begin = self._now()
+        look = begin >= self.work.due
         try:
             value = Raw(encode(action(life.engine, message)))
         except Exception as error:  # raised again in the engine's task, where it is contained
@@ -206,6 +238,10 @@ class Loop:
             batch.early = value, None
             return False
         batch.origin.reply(ref, _OK, value)
+        if look:
+            end = self._now()
+            self.work.handled(batch.sender, message, batch.size, end, end - begin)
+            self.work.held(action)
         batch.origin.flush()
         self.handled += 1
         self._let_go(batch, 1, batch.size)
@@ -232,7 +268,7 @@ class Loop:
             return NO_ANSWER
         if value.__class__ is Beside and self._life is not None:
             assert isinstance(value, Beside)
-            self._besides.begin(self._life, value, batch.origin, ref, deadline)
+            self._besides.begin(self, self._life, value, batch.origin, ref, deadline)
             return NO_ANSWER
         return value
 
@@ -256,7 +292,9 @@ class Loop:
         """The action of the first guard that holds, or None."""
         for when, action in self._table.get(type(message), ()):
             if when is None or when(engine, message):
+                self._chosen = action
                 return action
+        self._chosen = None
         return None
 
     async def _apply(self, life: Life) -> None:
@@ -268,6 +306,9 @@ class Loop:
         self.unhandled += 1
         cell = self._cell
         cell.runtime.dead_letters.add(sender, cell.id, message, _unhandled(cell.id, message))
+
+    def _now(self) -> float:
+        return self._cell.runtime.clock.now()
 
     # -- answers -----------------------------------------------------------------------------------------
 
@@ -289,12 +330,14 @@ class Loop:
         else:
             origin.reply(ref, _CRASHED, None)  # what it was stays on this node
 
-    def _answer_beside(self, origin: Origin | None, ref: Any, value: object) -> None:
+    def answer_beside(self, origin: Origin | None, ref: Any, value: object) -> None:
+        """See Desk."""
         self._flush()  # what the handlers have collected so far, perhaps for somebody else
         self._answer(origin, ref, value)
         self._flush()
 
-    def _fail_beside(self, origin: Origin | None, ref: Any, error: Exception | None) -> None:
+    def fail_beside(self, origin: Origin | None, ref: Any, error: Exception | None) -> None:
+        """See Desk."""
         self._flush()
         self._refuse(origin, ref, self._stopped() if error is None else Crashed(words(error)))
         self._flush()
@@ -319,7 +362,8 @@ class Loop:
             return
         if self._besides.cancel(origin, correlation):
             return
-        self._mailbox.withdraw(origin, correlation)
+        if self._mailbox is not None:
+            self._mailbox.withdraw(origin, correlation)
         if self._batch is not None and self._batch.origin == origin and self._batch.kind == _ASK:
             strike(self._batch, correlation)
 
@@ -333,8 +377,18 @@ class Loop:
             self._begin(batch)
             self._turn_away(batch)
 
+    def leave(self) -> None:
+        """The engine is gone. What still comes is turned away without it: nothing here holds it any more.
+
+        So it is freed at once, and not by the collector, whose pauses grow with what connections leave behind.
+        """
+        if self._mailbox is not None:
+            self._mailbox.at_once = not_now
+            self._mailbox = self._life = None
+            del self._cell
+
     def _turn_away(self, batch: Batch) -> None:
-        dead_letters, engine = self._cell.runtime.dead_letters, self._cell.id
+        dead_letters, engine = self._runtime.dead_letters, self._id
         for item in self._messages:
             if batch.kind == _TELL:
                 dead_letters.add(batch.sender, engine, item, self._stopped())
@@ -344,7 +398,7 @@ class Loop:
         self._finish(batch)
 
     def _stopped(self) -> Refused:
-        return Refused("stopped", f"{self._cell.name} has ended")
+        return Refused("stopped", f"{self._id.name} has ended")
 
     # -- room --------------------------------------------------------------------------------------------
 
@@ -371,7 +425,8 @@ class Loop:
 
     def _let_go(self, batch: Batch, count: int, size: int) -> None:
         if batch.kind <= _ASK and count:
-            self._mailbox.release(count, size)
+            if self._mailbox is not None:
+                self._mailbox.release(count, size)
             if batch.origin is not None:
                 batch.origin.consumed(count, size)
 

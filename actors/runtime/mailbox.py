@@ -87,6 +87,14 @@ class Batch:
         return f"<Batch {Kind(self.kind).name} of {len(self.items)} from {self.sender}{growing}>"
 
 
+def message_of(batch: Batch, index: int) -> Any:
+    """One of its messages, without what goes with it; None for an ask that was withdrawn."""
+    item = batch.items[index]
+    if batch.kind == Kind.TELL or item is None:
+        return item
+    return item[0] if batch.kind == Kind.TIMER else item[1]
+
+
 class Pace:
     """Fairness between the senders of a node: how much one may tell before others have had their turn."""
 
@@ -145,7 +153,7 @@ class Mailbox:
         """All that are bound to this mailbox."""
         self.turn_away: Callable[[list[Batch]], None] = _ignore
         """What happens to a batch for an engine that has ended."""
-        self.at_once: Callable[[Batch], bool] = _not_now
+        self.at_once: Callable[[Batch], bool] = not_now
         """What may be done with a lone ask for an engine that waits for one."""
         self._queue: deque[Batch] = deque()
         self._reader: Task | None = None
@@ -180,12 +188,23 @@ class Mailbox:
             reschedule(self._reader)
             self._reader = None
 
+    @property
+    def owes(self) -> bool:
+        """Whether messages wait here whose senders may think that they are handled."""
+        return any(batch.kind == Kind.TELL and batch.items for batch in self._queue)
+
     def room(self) -> int:
         """For how many more local messages. Takes back what open batches do not use before it says: none."""
         if self.capacity - self.held - self._reserved <= 0:
             for port in tuple(self.opened):
                 port.close()
         return self.capacity - self.held - self._reserved
+
+    def spares(self, size: int) -> bool:
+        """Whether a message of another node may come in that has no promise: as for a local one, nobody waits."""
+        if self.closed or self.waiting or self.room() <= 0:
+            return False
+        return self.held_bytes + self.reserved_bytes + size <= self.capacity_bytes
 
     # -- out ---------------------------------------------------------------------------------------------
 
@@ -350,5 +369,6 @@ def _ignore(_: list[Batch]) -> None:
     """A mailbox without an engine."""
 
 
-def _not_now(_: Batch) -> bool:
+def not_now(_: Batch) -> bool:
+    """Nothing is handled at once."""
     return False

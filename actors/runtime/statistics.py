@@ -35,6 +35,9 @@ class EngineStatistics(Struct, frozen=True, kw_only=True):
     """Answers that came after the asker had given up."""
     unhandled: int
     """Messages that no guard took."""
+    took_p50: float | None
+    """Seconds for a message in the last minute or two, as far as they were looked at; None if none was."""
+    took_p99: float | None
 
     @property
     def held(self) -> int:

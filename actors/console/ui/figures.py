@@ -48,7 +48,23 @@ def millis(value: float | None) -> str:
     """Milliseconds."""
     if value is None:
         return UNKNOWN
+    if value >= 10_000:
+        return f"{value / 1000:.0f} s"
     return f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 100 else f"{value:.0f} ms"
+
+
+def coarse(value: float | None) -> str:
+    """Milliseconds where there is little room: 0.1 ms is little enough."""
+    if value is None or value >= 10_000:
+        return millis(value)
+    return f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+def mebi(value: float | None) -> str:
+    """Bytes where there is little room: 51M, 1.2G."""
+    if value is None:
+        return UNKNOWN
+    return f"{value / 2**20:.0f}M" if value < 1000 * 2**20 else f"{value / 2**30:.1f}G"
 
 
 def span(seconds: float | None) -> str:
@@ -61,6 +77,13 @@ def span(seconds: float | None) -> str:
         if seconds < most:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds / 86_400:.0f} d"
+
+
+def clock(seconds: float) -> str:
+    """A time in a recording: 0:12.4, 1:02:03.0."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
 
 
 def cause(text: str) -> str:

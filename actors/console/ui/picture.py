@@ -15,6 +15,9 @@ from actors.console.ui.problems import Problem
 from actors.console.ui.watch import NodeWatch, Watch
 from actors.snapshots import DeadLetterSnapshot, EngineSnapshot, ProxySnapshot
 
+WHOLE_ID = 52
+"""Letters of a NodeID, which is the name of its proxy's engine."""
+_NETWORK = ("router", "keeper")
 PREFIX = 40
 """Dead letters of one reason differ in their details; so much of an outcome is its reason at most."""
 
@@ -37,6 +40,8 @@ class Picture(Struct, frozen=True):
     now: float
     items: tuple[Item, ...]
     chosen: int
+    time: str = ""
+    """Of a recording: where its cursor is, in words."""
 
     @property
     def item(self) -> Item | None:
@@ -44,12 +49,12 @@ class Picture(Struct, frozen=True):
         return self.items[self.chosen] if self.items else None
 
 
-def look(watch: Watch, problems: tuple[Problem, ...], desk: Desk, now: float) -> Picture:
+def look(watch: Watch, problems: tuple[Problem, ...], desk: Desk, now: float, time: str = "") -> Picture:
     """The picture of the place where one is."""
     items = tuple(_matching(_items(watch, problems, desk), desk.filter))
     keys = [item.key for item in items]
     last = desk.place.page == "events" and desk.following
-    return Picture(watch, problems, desk, now, items, len(items) - 1 if last else desk.cursor(keys))
+    return Picture(watch, problems, desk, now, items, len(items) - 1 if last else desk.cursor(keys), time)
 
 
 def sight(picture: Picture) -> Sight:
@@ -85,6 +90,11 @@ def all_links(watch: Watch) -> list[tuple[str, ProxySnapshot]]:
     return [(node.name, proxy) for node in watch.nodes.values() if node.there for proxy in node.proxies]
 
 
+def is_network(engine: str) -> bool:
+    """One of the network's own: a person looks for others first."""
+    return engine in _NETWORK or engine.startswith("transport.") or len(engine) == WHOLE_ID
+
+
 # -- rows -------------------------------------------------------------------------------------------------
 
 
@@ -108,6 +118,7 @@ def _items(watch: Watch, problems: Sequence[Problem], desk: Desk) -> list[Item]:
             return [Item(action.command, action, action.words) for action in page_actions(watch, desk)]
         case "engines":
             engines = [(node.name, engine) for node in watch.nodes.values() for engine in node.engines]
+            engines.sort(key=lambda one: is_network(one[1].name))
             return _sorted([_engine(*one) for one in engines], ENGINE_SORTS, desk.sort)
         case "events":
             first = watch.heard_events - len(watch.events)
@@ -181,18 +192,21 @@ NODE_SORTS: Sorts = (
     ("name", lambda node: ()),
     ("state", lambda node: _place(_NODE_ORDER, node.state)),
     ("rate", lambda node: -sum(rate or 0 for rate in node.rates())),
+    ("p99", lambda node: -(node.p99_ms or 0)),
     ("outbox", lambda node: -fullest(node)),
 )
 LINK_SORTS: Sorts = (
     ("name", lambda link: ()),
     ("state", lambda link: _place(_LINK_ORDER, link[1].state)),
     ("rtt", lambda link: -(link[1].rtt_ms or 0)),
+    ("p99", lambda link: -(link[1].p99_ms or 0)),
     ("in flight", lambda link: -link[1].ledger.in_flight),
 )
 ENGINE_SORTS: Sorts = (
     ("name", lambda engine: ()),
     ("held", lambda engine: -engine[1].held),
     ("handled", lambda engine: -engine[1].handled),
+    ("p99", lambda engine: -(engine[1].took_p99_ms or 0)),
     ("crashes", lambda engine: -engine[1].crashes),
 )
 _OF_PAGE = {"cluster": NODE_SORTS, "links": LINK_SORTS, "engines": ENGINE_SORTS}

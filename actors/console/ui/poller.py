@@ -99,6 +99,8 @@ class Poller:
         if place.page == "letters":
             letters = await control.dead_letters()
             self._apply(lambda watch, now: watch.told(name, letters))
+        if place.page == "engine" and place.node == name:
+            await self._look_at_engine(control, name, place.engine)
         if place.page == "link" and place.node == name and any(proxy.peer_id == place.peer for proxy in proxies):
             await self._look_closely(control, name, place.peer)
 
@@ -110,6 +112,15 @@ class Poller:
         except ControlError:
             return  # the proxy has ended meanwhile, or the node is of a version that does not tell
         self._apply(lambda watch, now: watch.looked(name, link))
+
+    async def _look_at_engine(self, control: ControlClient, name: str, engine: str) -> None:
+        try:
+            work = await control.work(engine)
+        except NodeDownError:
+            raise
+        except ControlError:
+            return  # the engine has ended meanwhile, or the node is of a version that does not tell
+        self._apply(lambda watch, now: watch.worked(name, work))
 
     async def _listen(self, path: Path) -> None:
         """Its events. When they end the node has, and is asked at once."""

@@ -5,9 +5,10 @@ Nothing is reckoned that no node has said: a figure that is not known is None.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -20,6 +21,7 @@ from actors.snapshots import (
     LinkSnapshot,
     NodeSnapshot,
     ProxySnapshot,
+    WorkSnapshot,
 )
 
 MINUTE = 60.0
@@ -43,6 +45,8 @@ _FORMS = {
     "disconnected": _Form(frozenset({"peer", "why"}), "{peer}: {why}"),
     "dead-letter": _Form(frozenset({"to", "tag", "outcome"}), "{tag} to {to}: {outcome}"),
 }
+_WHOLE = re.compile(r"\b[a-z2-7]{52}\b")
+"""A NodeID, of which its beginning is enough for people."""
 _PLAIN = frozenset({"engine", "peer", "why", "error", "outcome", "tag", "remote"})
 """Fields that need no name beside them."""
 
@@ -64,6 +68,12 @@ class EventLine(Struct, frozen=True):
     words: str
 
 
+def total(ledgers: Iterable[LedgerSnapshot]) -> LedgerSnapshot:
+    """All of them together."""
+    every, fields = tuple(ledgers), LedgerSnapshot.__struct_fields__
+    return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in every) for field in fields})
+
+
 class NodeWatch(Struct):
     """One node."""
 
@@ -83,6 +93,16 @@ class NodeWatch(Struct):
     def there(self) -> bool:
         """Whether it answers."""
         return self.state in ("running", "stopping")
+
+    @property
+    def recorded(self) -> bool:
+        """Known from a log only, which tells of no process."""
+        return self.node is not None and self.node.pid <= 0
+
+    @property
+    def p99_ms(self) -> float | None:
+        """Of its slowest link: what one of a hundred messages takes from acceptance to arrival."""
+        return max((proxy.p99_ms for proxy in self.proxies if proxy.p99_ms is not None), default=None)
 
     def rates(self) -> tuple[float | None, float | None]:
         """Messages a second, sent and received."""
@@ -109,6 +129,8 @@ class Watch:
 
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
+        self.recorded: Literal["", "cluster", "simulation"] = ""
+        """Whether this is a log, and of what: less is known than a node that is asked would say."""
         self.nodes: dict[str, NodeWatch] = {}
         self.names: dict[str, str] = {}
         """NodeID to name, remembered also when the node has gone."""
@@ -116,7 +138,14 @@ class Watch:
         self.heard_events = 0
         self.links: dict[tuple[str, str], LinkSnapshot] = {}
         """Those that were looked at closely, by node and peer's NodeID."""
+        self.works: dict[tuple[str, str], WorkSnapshot] = {}
+        """Engines that were looked at closely, by node and name."""
         self.rtts: dict[tuple[str, str], deque[float]] = {}
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is known what becomes of messages: the log of a cluster does not tell."""
+        return self.recorded != "cluster"
 
     # -- hearing ----------------------------------------------------------------------------------------
 
@@ -158,6 +187,10 @@ class Watch:
         """A link was looked at closely."""
         self.links[name, link.peer_id] = link
 
+    def worked(self, name: str, work: WorkSnapshot) -> None:
+        """An engine was looked at closely."""
+        self.works[name, work.engine] = work
+
     def _turn(self, node: NodeWatch, state: str, now: float, why: str) -> None:
         if node.state != state:
             node.since = now
@@ -196,9 +229,7 @@ class Watch:
 
     def ledger(self) -> LedgerSnapshot:
         """All nodes together, as last heard."""
-        ledgers = [node.node.statistics.ledger for node in self.nodes.values() if node.node]
-        fields = LedgerSnapshot.__struct_fields__
-        return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
+        return total(node.node.statistics.ledger for node in self.nodes.values() if node.node)
 
     def words(self, event: Happened) -> str:
         """An event in a line: its figures in order, NodeIDs as names."""
@@ -216,4 +247,4 @@ class Watch:
         for node_id, name in self.names.items():
             if node_id in text:
                 text = text.replace(node_id, name)
-        return text
+        return _WHOLE.sub(lambda found: found[0][:8], text)

@@ -16,12 +16,13 @@ from math import ceil, inf
 
 from msgspec import msgpack
 
-from actors.errors import DELIVERED, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
+from actors.errors import DELIVERED, SENT, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
 from actors.net.session.conditions import Onlooker
 from actors.net.session.runs import FLAT, Lane, Ledger, Run, Target
 from actors.net.wire import encode_messages
+from actors.recent import Recent
 
 FRAME_BYTES = 64 << 10
 """Payload at which a frame is full. A larger message has a frame of its own."""
@@ -44,6 +45,8 @@ class Transmit:
         self.weight = 0
         """Of everything unsettled that was handed over."""
         self.resent = 0
+        self.took = Recent()
+        """From the acceptance of messages until it was heard that they are delivered."""
         self.late = 0
         """Acknowledgements of messages that had expired (S8)."""
         self.wants: list[Want] = []
@@ -54,6 +57,8 @@ class Transmit:
         self.retained: deque[Run] = deque()
         self._report = report
         self._onlooker = onlooker
+        self.unreliable: deque[Lane] = deque()
+        """Lanes of that class with something to write, by turns."""
         self._ready: deque[Lane] = deque()
         self._again: deque[Run] = deque()
         self._next = 1
@@ -103,7 +108,7 @@ class Transmit:
             lane.queue.append(run)
         if not lane.ready:
             lane.ready = True
-            self._ready.append(lane)
+            (self.unreliable if lane.unreliable else self._ready).append(lane)
 
     def bound(self, max_message: int) -> None:
         """The peer takes messages of so many bytes at most; larger ones that wait are refused (S14)."""
@@ -123,7 +128,7 @@ class Transmit:
     @property
     def can_write(self) -> bool:
         """Whether `write` may find something."""
-        return bool(self._again or self._ready)
+        return bool(self._again or self._ready or self.unreliable)
 
     @property
     def empty(self) -> bool:
@@ -147,6 +152,7 @@ class Transmit:
 
     def _waiting_lanes(self) -> Iterable[Lane]:
         yield from self._ready
+        yield from self.unreliable
         for target in self.targets.values():
             yield from target.blocked
 
@@ -309,6 +315,30 @@ class Transmit:
         parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)
         return parts
 
+    # -- the unreliable class ---------------------------------------------------------------------------
+
+    def next_unreliable(self, now: float) -> Run | None:
+        """The messages of that class that are to be written next. They stay here until `sent` or `refuse`."""
+        lanes = self.unreliable
+        while lanes:
+            lane = lanes[0]
+            run = self._next_of(lane, now)
+            if run is not None:
+                lanes.rotate(-1)
+                return run
+            lanes.popleft()
+            lane.ready = False
+        return None
+
+    def sent(self, run: Run, count: int) -> None:
+        """The transport has the first so many of these messages (U1)."""
+        if count:
+            self._settle(run if count == run.count else self._split(run, count), SENT)
+
+    def refuse(self, run: Run, outcome: Refused) -> None:
+        """The transport cannot carry the first of these messages."""
+        self._settle(self._split(run, 1), outcome)
+
     # -- what the receiver says -------------------------------------------------------------------------
 
     def resume(self, first: tuple[int, int], credit: Sequence[Limit]) -> None:
@@ -332,7 +362,7 @@ class Transmit:
         self._again = deque(self.retained)
         self._declared.clear()
 
-    def acknowledge(self, upto: int, refusals: Sequence[Refusal], credit: Sequence[Limit]) -> bool:
+    def acknowledge(self, upto: int, refusals: Sequence[Refusal], credit: Sequence[Limit], now: float = 0.0) -> bool:
         """Everything up to `upto` is in a mailbox, or in `refusals`, or was skipped (S7). Whether something moved.
 
         Raises ProtocolError for numbers that were never written (S12).
@@ -353,6 +383,8 @@ class Transmit:
             if refused or run.items is None:
                 self._acknowledged_run(run, refused)
             else:
+                if run.since and now:
+                    self.took.add(now - run.since, now, run.count)
                 self._settle(run, DELIVERED)
         for limit in credit:
             self._raise(self.target(limit.target), limit.count, limit.size)
@@ -500,6 +532,7 @@ class Transmit:
             lane.queue.clear()
             lane.ready = False
         self._ready.clear()
+        self.unreliable.clear()
         for target in self.targets.values():
             target.blocked.clear()
 

@@ -19,10 +19,12 @@ from actors.testing.scenarios import (
     middle,
     migrations,
     poison,
+    policies,
     raising,
     rings,
     scopes,
     sessions,
+    unreliable,
     weather,
 )
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
@@ -46,10 +48,12 @@ __all__ = [
     "middle",
     "migrations",
     "poison",
+    "policies",
     "raising",
     "rings",
     "scenario",
     "scopes",
     "sessions",
+    "unreliable",
     "weather",
 ]

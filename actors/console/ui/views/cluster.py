@@ -8,7 +8,7 @@ from itertools import islice
 from rich.text import Text
 
 from actors.console.ui.columns import Cell, Column, fit, rule, table, window
-from actors.console.ui.figures import count, millis, rate, share, size, span, sparkline
+from actors.console.ui.figures import coarse, count, mebi, rate, share, span, sparkline
 from actors.console.ui.looks import NONE, look, shown
 from actors.console.ui.picture import NODE_SORTS, Picture, fullest
 from actors.console.ui.problems import Problem
@@ -16,7 +16,7 @@ from actors.console.ui.views.events import event_line
 from actors.console.ui.watch import EventLine, NodeWatch, Watch
 from actors.snapshots import LedgerSnapshot
 
-_SPARK = 12
+_SPARK = 8
 _WIDEST_SPARK = 60
 _MATRIX = 14
 """Nodes that fit into a matrix of links; more are on the screen of links."""
@@ -29,11 +29,15 @@ NODES = (
     Column("peers", right=True),
     Column("sent/s", right=True),
     Column("recv/s", right=True),
-    Column("outbox", right=True, rank=2),
-    Column("memory", right=True, rank=3),
+    Column("p99", right=True, rank=2),
+    Column("outbox", right=True, rank=3),
+    Column("mem", right=True, rank=5),
     Column("loop", right=True, rank=4),
     Column("last 60 s", rank=1),
 )
+
+_LIVE = frozenset({"p99", "outbox", "mem", "loop"})
+"""What only a process tells, no log."""
 
 
 def view(picture: Picture, width: int, height: int) -> list[Text]:
@@ -66,9 +70,13 @@ def _nodes(picture: Picture, width: int, height: int) -> list[Text]:
     items = picture.items if here else ()
     nodes = [item.value for item in items] if here else _in_order(picture)
     seen = window(len(nodes), height - 1, picture.chosen if here else 0)
-    spark = max(_SPARK, min(_WIDEST_SPARK, width - 84))
+    spark = max(_SPARK, min(_WIDEST_SPARK, width - 76))
     cells = [node_cells(nodes[index], picture.now, spark) for index in seen]
-    return table(NODES, cells, width, chosen=picture.chosen - seen.start if here and nodes else None)
+    columns: Sequence[Column] = NODES
+    if picture.watch.recorded:
+        places = [place for place, column in enumerate(NODES) if column.title not in _LIVE]
+        columns, cells = tuple(NODES[place] for place in places), [[row[place] for place in places] for row in cells]
+    return table(columns, cells, width, chosen=picture.chosen - seen.start if here and nodes else None)
 
 
 def _in_order(picture: Picture) -> list[NodeWatch]:
@@ -82,7 +90,7 @@ def node_cells(node: NodeWatch, now: float, spark: int) -> Sequence[Cell]:
     if not node.there or node.node is None:
         if node.heard_at is not None:
             state.append(f" {span(now - node.since)}")
-        return (node.name, state, *("-",) * 6, "")
+        return (node.name, state, *("-",) * 7, "")
     counted, (sent, received) = node.node.statistics, node.rates()
     full, memory, lag = fullest(node), node.node.memory_bytes, node.node.loop_lag_ms
     return (
@@ -91,9 +99,10 @@ def node_cells(node: NodeWatch, now: float, spark: int) -> Sequence[Cell]:
         Text(f"{counted.connected}/{counted.proxies}", "" if counted.connected == counted.proxies else "yellow"),
         rate(sent),
         rate(received),
-        Text(share(full), "bold red" if full >= 0.8 else ""),
-        size(memory),
-        millis(lag),
+        coarse(node.p99_ms),
+        "-" if node.recorded else Text(share(full), "bold red" if full >= 0.8 else ""),
+        mebi(memory),
+        coarse(lag),
         Text(sparkline(node.minute(now, spark)), "cyan"),
     )
 
@@ -106,7 +115,8 @@ def _problems(picture: Picture, width: int, height: int) -> list[Text]:
     problems = [item.value for item in picture.items] if here else list(picture.problems)
     nodes = picture.watch.nodes.values()
     if not problems and (not nodes or any(node.state == "asked" for node in nodes)):
-        return [rule("PROBLEMS", width), Text("  asking …", "bright_black")]
+        words = "nothing has happened yet" if picture.watch.recorded else "asking …"
+        return [rule("PROBLEMS", width), Text(f"  {words}", "bright_black")]
     if not problems:
         return [
             rule("PROBLEMS", width, more="none", style="green"),
@@ -202,6 +212,8 @@ def _summary(watch: Watch) -> list[Text]:
 
 def ledger_lines(watch: Watch, width: int) -> list[Text]:
     """accepted = delivered + sent + expired + lost + refused + in flight; on two lines where one is too short."""
+    if not watch.counts:
+        return [Text.assemble(("LEDGER ", "bold"), ("the log does not tell which messages arrived", "bright_black"))]
     ledger = watch.ledger()
     line = ledger_line(ledger)
     if line.cell_len <= width:

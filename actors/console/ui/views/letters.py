@@ -9,7 +9,7 @@ from rich.text import Text
 from actors.console.ui.columns import Cell, Column, rule
 from actors.console.ui.figures import count, span
 from actors.console.ui.picture import Picture
-from actors.console.ui.views.parts import rows
+from actors.console.ui.views.parts import address, rows
 from actors.console.ui.watch import Watch
 from actors.snapshots import DeadLetterSnapshot
 
@@ -50,9 +50,3 @@ def _closely(picture: Picture) -> list[Text]:
         Text(f"  {last.tag or 'a message'} from {sender} to {address(picture.watch, last.to)}: {last.outcome}"),
         Text(f"  {repr(last.head)[2:-1]}", "bright_black"),
     ]
-
-
-def address(watch: Watch, text: str) -> str:
-    """`b/echo`, with the node's name where it is known."""
-    node, slash, engine = text.partition("/")
-    return f"{watch.names.get(node, node[:8])}{slash}{engine}"
