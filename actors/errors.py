@@ -49,6 +49,13 @@ class ConfigError(ActorError, ValueError):
     code = "configuration"
 
 
+class IdentityTaken(ConfigError):
+    """Another node runs with this node's key, and peers hold with that one (PROTOCOL I3). This one has stopped."""
+
+    code = "duplicate_identity"
+    hint = "stop one of the two, or give it a key of its own: actors keygen"
+
+
 class Delivered:
     """The message is in its target's mailbox, exactly once."""
 

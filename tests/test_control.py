@@ -73,6 +73,7 @@ class Cell:
 class FakeEvents:
     def __init__(self) -> None:
         self.listeners: list[trio.MemorySendChannel[Event]] = []
+        self.recent: list[Event] = []
 
     def subscribe(self, capacity: int = 16, /) -> trio.MemoryReceiveChannel[Event]:
         send, receive = trio.open_memory_channel[Event](capacity)
@@ -380,6 +381,14 @@ async def test_events_are_followed_until_the_client_has_enough() -> None:
         with trio.fail_after(5):
             while node.events.listeners[0].statistics().open_receive_channels:
                 await trio.lowlevel.checkpoint()
+
+
+async def test_the_last_events_are_told_too() -> None:
+    node = FakeNode("a")
+    node.events.recent = [EngineCrashed(2.0, EngineID(IDS["a"], "echo"), "boom")]
+    async with served(node) as control:
+        (event,) = await control.recent()
+        assert (event.event, event.at, event.data["error"]) == ("engine-crashed", 2.0, "boom")
 
 
 async def test_events_end_with_the_node() -> None:

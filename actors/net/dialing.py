@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from actors.engine import Engine
 from actors.errors import SendError
-from actors.events import DialFailed, DuplicateIdentity
+from actors.events import DialFailed
 from actors.identity import EngineID
 from actors.net.connecting.backoff import Backoff
 from actors.net.connecting.selection import Attempt, is_plain, rank, stages
@@ -45,7 +45,7 @@ class DialState(Struct):
     handshakes: set[EngineID] = field(default_factory=set)
     """Connections of ours whose ConnectRequest is out."""
     denied: bool = False
-    """The peer has signed that it will not have us."""
+    """The peer has signed that it will not have us, or this node's policy will not have it."""
 
 
 class Move(Struct, frozen=True):
@@ -82,7 +82,18 @@ class Dialing(Struct):
         most = min(cfg.attempt_timeout, cfg.backoff.cap)  # T4
         self.state.attempt = trio.CancelScope(deadline=now + most)
         # spec S3: "performs connection establishment"
-        self.orders.send.send_nowait(self.schedule())
+        self.orders.send.send_nowait(() if self._is_kept_off() else self.schedule())
+
+    def _is_kept_off(self) -> bool:
+        """Whether the peer itself has said that it is not to be dialed now, perhaps to an earlier proxy (H7)."""
+        record, state, now = self.entry.record, self.state, self.network.clock.now()
+        if record.denied:
+            state.denied, state.why = True, "it has denied this node, and has signed no advert since"
+            return True
+        if record.quiet_until > now:
+            state.why = f"it is not to be called again for {record.quiet_until - now:.3g} s"
+            return True
+        return False
 
     def set_out(self, schedule: Schedule) -> None:
         """For the addresses of this schedule, in place of those of a migration that is under way."""
@@ -116,8 +127,10 @@ class Dialing(Struct):
 
     def told(self, retry_after: float, *, signed: bool) -> None:
         """The peer, or somebody in its name, does not want to be called too soon (H7)."""
-        seconds = self.state.backoff.told(self.network.clock.now(), retry_after, signed=signed)
+        now, record = self.network.clock.now(), self.entry.record
+        seconds = self.state.backoff.told(now, retry_after, signed=signed)
         if seconds and signed:
+            record.quiet_until = max(record.quiet_until, now + seconds)
             self.network.conditions.retry_after(self.entry.peer, seconds)
 
     def request(self, proxy: Engine, address: TransportAddress) -> Connect:
@@ -155,6 +168,7 @@ class Dialing(Struct):
             self.state.why = "no address answered in time"
             race.give_up()
         self.state.attempt = None
+        self.state.denied |= race.is_barred
         self.state.handshakes.clear()
         proxy.post(AttemptOver())
 
@@ -188,10 +202,9 @@ class Dialing(Struct):
         self.told(failed.retry_after, signed=failed.signed)
         events.emit(DialFailed(now, entry.peer, url, failed.reason))
         if failed.reason == "stale_incarnation" and failed.signed and failed.newest is not None:
-            events.emit(DuplicateIdentity(now, entry.peer, network.incarnation, failed.newest))
-            network.outlived(failed.newest)
+            network.outlived(entry.peer, failed.newest)
         elif failed.signed and failed.reason == "denied":
-            state.denied = True
+            state.denied, entry.record.denied_at = True, entry.record.advert_version
 
 
 class Race:
@@ -210,7 +223,13 @@ class Race:
         self._dialed: set[str] = set()
         self._pending: dict[str, float] = {}
         """When each dial began that has not come to anything yet."""
-        self._won = False
+        self._barred: set[str] = set()
+        self._won = self._hushed = False
+
+    @property
+    def is_barred(self) -> bool:
+        """Whether this node's own policy denied every address."""
+        return bool(self._dialed) and self._dialed == self._barred
 
     async def run(self, schedule: Schedule) -> None:
         """Until one is proven, or none is left."""
@@ -219,7 +238,7 @@ class Race:
         for race, following in zip_longest(races, races[1:]):
             with trio.move_on_at(start + following[0].delay if following else inf):
                 await self._run(race)
-            if self._won:
+            if self._won or self._hushed:
                 break
             self.give_up()
 
@@ -264,8 +283,18 @@ class Race:
             del self._pending[url]
             dialing.failed(url, outcome, moving=self._moving)
             failed.set()
+            self._note(url, outcome)
         else:
             self._proven(url, outcome.rtt)
+
+    def _note(self, url: str, failed: Failed) -> None:
+        """Some failures say something of other addresses, too."""
+        assert self._nursery is not None
+        if failed.barred:
+            self._barred.add(url)
+        if failed.hushes:
+            self._hushed = True
+            self._nursery.cancel_scope.cancel()
 
     async def _connect(self, address: TransportAddress) -> Dialed | Failed:
         dialing, record, proxy = self._dialing, self._dialing.entry.record, self._proxy

@@ -79,6 +79,10 @@ class Backoff:
         self._floor = max(self._floor, now + seconds)
         return seconds
 
+    def quiet(self, until: float) -> None:
+        """What the peer asked for when another backoff counted its attempts."""
+        self._floor = max(self._floor, until)
+
     def disperse(self, within: float) -> None:
         """The peer has a crowd, which is to come back within so many seconds (L7). Holds until the next connection.
 

@@ -63,6 +63,10 @@ class Delivery:
             door = self._doors[name] = _Door(cell, self)
         return door
 
+    def leave(self) -> None:
+        """The proxy has ended: no more runs come. What was delivered keeps what it needs for its answers."""
+        self._doors.clear()  # they know this delivery: nothing is to be left for the collector
+
     def answers(self) -> Outbox | None:
         """Where answers go: to this proxy, or to the one that has taken its place; None if nobody waits for them."""
         if self.outbox.closed:

@@ -102,9 +102,14 @@ class Link:
         self.liveness = Liveness(clock.now(), liveness)
         if rtt is not None:
             self.liveness.sample(rtt)
+        self.dialed = ""
+        """The URL that this node dialed, as the peer's advert has it; empty if the peer did."""
         self.resumed = False
         """Whether the peer's Resume has arrived (C4)."""
         self.going_away = False
+        """The peer stops: nothing new is written to it (D5)."""
+        self.leaving = False
+        """It was told that this node stops."""
         """The peer is stopping: nothing new is written here (D5)."""
         self.wrote = self.heard = 0
         """The greatest number that may have been written here, and that was acknowledged here."""

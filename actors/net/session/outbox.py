@@ -215,7 +215,7 @@ class Outbox:
         self.transmit.max_message = MAX_FRAME - FRAME_MARGIN
         self.reserved = 0
         self._ports: dict[tuple[str, str], Port] = {}
-        self._answers = self.lane("", "")  # number 0, which knows no credit
+        self.lane("", "")  # answers: number 0, which knows no credit
         self._open: dict[Run, None] = {}
         self._sealed: dict[Run, None] = {}
         self._replies: list[bytes] = []
@@ -379,7 +379,7 @@ class Outbox:
         if self._replies and not self.closed:
             items, self._replies = self._replies, []
             deadline, self._replies_due = self._replies_due, inf
-            self.hand_over(Run(self._answers, Kind.REPLY, deadline, items))
+            self.hand_over(Run(self.lane("", ""), Kind.REPLY, deadline, items))
         self._replies.clear()
 
     # -- room and time ----------------------------------------------------------------------------------
@@ -475,6 +475,7 @@ class Outbox:
         self.collect()
         self.closed = True
         self.current = None
+        self._ports.clear()  # they know this outbox: nothing is to be left for the collector
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

@@ -100,7 +100,7 @@ class Session:
         """Connections that took over while messages were written and not acknowledged."""
         self.dropped: Counter[str] = Counter()
         """Messages of the unreliable class that came and did not go into a mailbox, by reason (U2)."""
-        self.changes: Changes = _Deaf()
+        self.changes: Changes = DEAF
         """Who hears of what happens here: the proxy, once it runs."""
         self._clock = clock
         self._find = find
@@ -311,11 +311,13 @@ class Session:
     # -- the end ----------------------------------------------------------------------------------------
 
     def say_goodbye(self, retry_after: float) -> None:
-        """The node is stopping: tell the peer on every connection (D5)."""
+        """The node is stopping: tell the peer on every connection, once (D5)."""
         if self.half.receive is not None:
             self.half.receive.absent = "stopped"
         for link in self.links:
-            link.write(encode(GoAway("stopping", retry_after)))
+            if not link.leaving:
+                link.leaving = True
+                link.write(encode(GoAway("stopping", retry_after)))
 
     def close(self, reason: str) -> None:
         """End all connections. The outbox is the proxy's to settle."""
@@ -326,7 +328,7 @@ class Session:
 
 
 class _Deaf:
-    """Before the proxy runs, and there are no links that anything could happen to."""
+    """Before the proxy runs, and after it: there are no links that anything could happen to."""
 
     def resumed(self, link: Link) -> None: ...
     def ended(self, link: Link, reason: str, clean: bool) -> None: ...
@@ -336,3 +338,6 @@ class _Deaf:
     def advert(self, link: Link, record: Frame) -> None: ...
     def is_idle(self) -> bool:
         return False
+
+
+DEAF = _Deaf()
