@@ -214,15 +214,21 @@ class Link:
 
     def pump(self) -> None:
         """Write what the transmit half lets us; the acknowledgement that is owed rides on it (S11)."""
-        if self._out or self.reason is not None or self.going_away:
+        if self.reason is not None or self.going_away:
             return
-        transmit, receive = self.owner.outbox.transmit, self.receive
+        transmit, receive, in_stream = self.owner.outbox.transmit, self.receive, self._datagrams is None
         now = self._clock.now()
+        if transmit.unreliable and not in_stream:
+            while self.owner.may_write(self) and self._write_unreliable(now):
+                pass
+        if self._out:
+            return
         while transmit.can_write and not self._out and self.owner.may_write(self):
             parts = transmit.write(now, receive.position)
             if parts is not None:
                 self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
-            if not (transmit.unreliable and self._write_unreliable(now)) and parts is None:
+            wrote = in_stream and transmit.unreliable and self._write_unreliable(now)
+            if parts is None and not wrote:
                 break
         if transmit.wants:
             self._ask_for_room(transmit.wants)
@@ -241,10 +247,11 @@ class Link:
             self._throw(self._datagrams, run, written)
         else:
             self._write_all(run, b"".join(written))
-        if self.reason is None and run.count < before:
+        changed = run.count < before
+        if changed:
             self.owner.in_use(now)
             outbox.settled()
-        return run.count < before
+        return changed
 
     def _write_all(self, run: Run, data: bytes) -> None:
         if self._out:
