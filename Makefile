@@ -1,6 +1,6 @@
 # Needs Python 3.11 to 3.13 and make; everything else goes into .venv. PYTHON=… chooses the interpreter.
 
-.PHONY: help setup up test check clean
+.PHONY: help setup up test check bench clean
 .DEFAULT_GOAL := help
 
 ARGS =
@@ -13,6 +13,8 @@ help:
 	@echo '             (ARGS="--for 5" is handed to "actors up", and shows a table instead)'
 	@echo 'make test    install what tests need and run the gate: format, lint, types, imports, tests'
 	@echo 'make check   the same as make test'
+	@echo 'make bench   measure it beside raw Trio and, where installed, its peers; takes minutes'
+	@echo '             (ARGS="--only T3,T8 --plot b.svg" is handed to scripts/bench.py)'
 	@echo 'make setup   only install, into .venv'
 	@echo 'make clean   remove .venv, caches and build results'
 
@@ -24,6 +26,9 @@ up: $(STAMP)
 
 test check: $(STAMP) $(NPM_STAMP)
 	@scripts/check
+
+bench: $(STAMP)
+	@$(VENV)/bin/python scripts/bench.py $(ARGS)
 
 $(STAMP): pyproject.toml constraints.txt scripts/find-python
 	@python=$$(scripts/find-python $(PYTHON)) || exit 1; \

@@ -12,7 +12,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -76,6 +76,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The longest pause between two attempts of a permanent link."""
     drain_seconds: Seconds = 10.0
     """Time that a stopping node gives to what is still unacknowledged."""
+    record_bytes: Annotated[int, Meta(ge=1 << 20)] = 64 << 20
+    """What a run's record may take of the disk; the oldest part of it goes first."""
 
     def __post_init__(self) -> None:
         if self.dead_seconds <= self.heartbeat_seconds:
@@ -109,8 +111,14 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     Empty: all."""
     deny: tuple[str, ...] = ()
     """Nodes and networks not to deal with, whatever `allow` says."""
+    record: Path | None = None
+    """A folder to write down in what comes in, for `actors replay`."""
     insecure: bool = False
     """Allow plain transports beyond the loopback interface."""
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    """What goes to stderr. Default: errors of a node that somebody started by hand, nothing of one of a cluster."""
+    log_json: bool = False
+    """As JSON lines."""
     limits: Limits = Limits()
 
 

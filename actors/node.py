@@ -54,7 +54,7 @@ from actors.net.vocabulary import (
     StopNetwork,
 )
 from actors.remembered import CONFIGURATION, Remembered
-from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
+from actors.runtime import Asks, Runtime, Witness, open_service_nursery, unwrapped
 from actors.runtime.figures import engine_snapshots, work_snapshot
 from actors.snapshots import (
     AddressSnapshot,
@@ -300,6 +300,7 @@ async def open_node(
     boot: int | None = None,
     pid: int | None = None,
     conditions: Conditions | None = None,
+    witness: Witness | None = None,
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block.
 
@@ -312,7 +313,8 @@ async def open_node(
 
     For tests and simulations: transports, in place of the built-in ones; strict, so that every local message goes
     through the codec; random and boot, in place of the system's randomness and clock; cfg, every number of the
-    network, in place of what `limits` and `insecure` say; conditions, who looks on.
+    network, in place of what `limits` and `insecure` say; conditions, who looks on. For recording: witness, who sees
+    all that users' engines get.
 
     Leaving the block drains: what was accepted is sent and acknowledged, within `cfg.drain_timeout`. An exception
     or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins; and
@@ -327,6 +329,7 @@ async def open_node(
     policy = all_of(policy, Capacity(links=limits.links, kept=limits.links_kept))
     cfg = cfg or _network_cfg(limits, insecure)
     runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
+    runtime.witness = witness
     runtime.asks = Asks(random.getrandbits(62))
     network = Network(key, incarnation, runtime, random, cfg, conditions, policy)
     memory = Remembered(state, network) if state else None

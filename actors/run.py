@@ -1,7 +1,8 @@
 """What a node process does, from its settings to its end. The command `actors run` calls it; nothing else does.
 
     actors run [-c node.toml] [--name a] [--listen URL]… [--app module:setup] [--engines module:Class]…
-               [--control PATH] [--faults JSON] [--ready-fd N] [--lifeline-fd N]
+               [--record DIR] [--log-level info] [--log-json] [--control PATH] [--faults JSON]
+               [--ready-fd N] [--lifeline-fd N]
 
 The last four are for a process that starts this one, and in no help. With faults, the node is one of a local
 cluster: its connections can be troubled over the control socket. To ready-fd the node writes one line:
@@ -14,12 +15,14 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from actors.admission import Admission, AllowList, DenyList, all_of, sorted_out
 from actors.app import call_setup, load_engine, load_setup
@@ -33,8 +36,10 @@ from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
 from actors.identity import NodeID, NodeKey
 from actors.keyfile import load_key
+from actors.logs import log_events, open_logs
 from actors.net.proving.adverts import parse_peer
 from actors.node import Node, open_node
+from actors.recording.recorder import Recorder, open_recorder
 from actors.snapshots import NodeSnapshot
 from actors.state import StateDir
 from transports.builtin import built_in
@@ -42,6 +47,8 @@ from transports.errors import AddressInUse, TransportError
 
 CLUSTER = "run"
 """The cluster, and so the directory, of nodes that are started one by one."""
+_UNLOGGED = 1024
+"""Events that may wait to be logged."""
 ORPHAN_GRACE = 5.0
 """Seconds that a node takes to stop when its starter has died, before it ends without."""
 
@@ -71,8 +78,12 @@ async def run_node(
         on_ready(node)
 
     troubled = None if troubles is None else Troubled(troubles)
+    if ready_fd is None and config.log_level is None:
+        config = replace(config, log_level="error")
     try:
-        await _run(config, control or socket_path(CLUSTER, config.name), troubled, life, ready)
+        socket = control or socket_path(CLUSTER, config.name)
+        with open_logs(config.name, config.log_level, json=config.log_json):
+            await _run(Order(config, _key(config), socket, troubled, ready), life)
         return life.exit_code
     except Exception as error:  # also in groups, as nurseries raise them
         cause = _translated(leaf(error))
@@ -118,43 +129,71 @@ class Life:
                 self.end()
 
 
-async def _run(
-    config: NodeConfig,
-    control: Path,
-    troubled: Troubled | None,
-    life: Life,
-    ready: Callable[[NodeSnapshot], None],
-) -> None:
+class Order(NamedTuple):
+    """What `run_node` was asked for."""
+
+    config: NodeConfig
+    key: NodeKey
+    control: Path
+    troubled: Troubled | None
+    ready: Callable[[NodeSnapshot], None]
+
+
+async def _run(order: Order, life: Life) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(life.watch_signals)
-        setup = load_setup(config.app) if config.app else None
-        engines = [load_engine(reference) for reference in config.engines]
-        async with _open(config, troubled) as node:
-            with life.beginning:
-                for name, engine in engines:
-                    node.spawn(engine, name)
-                if setup and config.app:
-                    await call_setup(config.app, setup, node)
-            if not life.over.is_set():
-                await _serve(node, control, troubled, life, ready)
+        with _recording(order) as recorder:
+            await _live(order, life, recorder, nursery)
         nursery.cancel_scope.cancel()
-    if control.parent.parent == runtime_directory():
-        remove_directory(control.parent)  # the directory of a cluster goes with its last node
+    if order.control.parent.parent == runtime_directory():
+        remove_directory(order.control.parent)  # the directory of a cluster goes with its last node
 
 
-async def _serve(
-    node: Node, control: Path, troubled: Troubled | None, life: Life, ready: Callable[[NodeSnapshot], None]
-) -> None:
+async def _live(order: Order, life: Life, recorder: Recorder | None, beside: trio.Nursery) -> None:
+    config = order.config
+    setup = load_setup(config.app) if config.app else None
+    engines = [load_engine(reference) for reference in config.engines]
+    async with _open(order, recorder) as node:
+        if config.log_level:
+            beside.start_soon(log_events, node.events.subscribe(_UNLOGGED))
+        with life.beginning:
+            for name, engine in engines:
+                node.spawn(engine, name)
+            if setup and config.app:
+                await call_setup(config.app, setup, node)
+        if not life.over.is_set():
+            await _serve(node, order, life, recorder)
+
+
+async def _serve(node: Node, order: Order, life: Life, recorder: Recorder | None) -> None:
     """Last of all the socket: whoever can see it may rely on the engines."""
+    heard = None if recorder is None else recorder.commanded
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve_control, node, control, stop=life.end, troubled=troubled))
-        ready(node.snapshot())
+        serve = partial(serve_control, node, order.control, stop=life.end, troubled=order.troubled, heard=heard)
+        await nursery.start(serve)
+        order.ready(node.snapshot())
         await life.over.wait()
         nursery.cancel_scope.cancel()
 
 
-def _open(config: NodeConfig, troubled: Troubled | None) -> AbstractAsyncContextManager[Node]:
-    key = _key(config)
+def _recording(order: Order) -> AbstractContextManager[Recorder | None]:
+    """Around all that the node does, and the import of its app."""
+    config = order.config
+    if config.record is None:
+        return nullcontext()
+    return open_recorder(
+        config.record,
+        node=config.name,
+        id=order.key.id,
+        app=config.app,
+        engines=config.engines,
+        clock=trio.current_time(),
+        largest=config.limits.record_bytes,
+    )
+
+
+def _open(order: Order, recorder: Recorder | None) -> AbstractAsyncContextManager[Node]:
+    config, key, troubled = order.config, order.key, order.troubled
     below = built_in(key.private_key(), insecure=config.insecure)
     return open_node(
         key,
@@ -168,6 +207,8 @@ def _open(config: NodeConfig, troubled: Troubled | None) -> AbstractAsyncContext
         limits=config.limits,
         policy=_policy(config),
         pid=os.getpid(),
+        conditions=recorder,
+        witness=recorder,
     )
 
 

@@ -36,16 +36,14 @@ class Got(Struct, frozen=True):
     """Notes whose number was not above the one before."""
     skips: int = 0
     """Notes whose number was not the one after it, but above."""
+    first: int = 0
     last: int = -1
 
     def next(self, number: int) -> Got:
         """With one more."""
-        return Got(
-            self.count + 1,
-            self.repeats + (number <= self.last),
-            self.skips + (number > self.last + 1),
-            max(number, self.last),
-        )
+        repeats = self.repeats + (number <= self.last)
+        skips = self.skips + (number > self.last + 1)
+        return Got(self.count + 1, repeats, skips, self.first if self.count else number, max(number, self.last))
 
 
 class GotFrom(Request[Got], tag="hosts.got"):
@@ -125,6 +123,13 @@ class Told(Request[int], tag="hosts.told"):
     to: NodeID
 
 
+class Probe(Request[tuple[float, ...]], tag="hosts.probe"):
+    """How many seconds each of so many questions to this node's sink took, one after the other."""
+
+    to: NodeID
+    count: int
+
+
 class Flow:
     """Notes on their way to one node."""
 
@@ -170,6 +175,15 @@ class Source(Engine):
     @on(Told)
     def tell_told(self, msg: Told) -> int:
         return self.flows.by_node[msg.to].told
+
+    @on(Probe)
+    async def probe(self, msg: Probe) -> tuple[float, ...]:
+        to, took = EngineID(msg.to, SINK), []
+        for n in range(msg.count):
+            began = trio.current_time()
+            await self.ask(to, Count(n))
+            took.append(trio.current_time() - began)
+        return tuple(took)
 
     async def port(self) -> None:
         async with trio.open_nursery() as nursery:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -49,7 +50,7 @@ async def _ask(kind: Kind, nodes: Sequence[NodeSocket]) -> Answers[tuple[Any, ..
         case "nodes":
             return await gather(nodes, _node)
         case "proxies":
-            return await gather(nodes, ControlClient.proxies)
+            return await gather(nodes, partial(ControlClient.proxies, addresses=True))
         case "engines":
             return await gather(nodes, ControlClient.engines)
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 _HELP = "Brokerless, identity-secured messaging between actors on many nodes."
 
-_GROUPS: dict[str, dict[str, tuple[str, str]]] = {
+GROUPS: dict[str, dict[str, tuple[str, str]]] = {
     "A local cluster": {
         "up": ("up:up", "Start a cluster of node processes, show it, and run until Ctrl-C."),
         "down": ("down:down", "Stop the local cluster."),
@@ -31,12 +31,15 @@ _GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "tell": ("verbs:tell", "Hand a message over and return."),
     },
     "Help": {
+        "debug": ("debug:app", "Collect what a maintainer needs to see of a cluster."),
         "explain": ("explain:explain", "Say what an error code means, and what to do."),
+        "completion": ("completion:completion", "Print what bash, zsh or fish needs to complete words."),
     },
     "One node": {
         "run": ("run:run", "Run one node from a configuration file."),
         "keygen": ("keygen:keygen", "Make a node's key file."),
         "advert": ("advert:advert", "Print a node's signed address line, for a friend."),
+        "replay": ("replay:replay", "Run engines of a recorded node again, up to a message."),
         "doctor": ("doctor:doctor", "Look whether a node with these settings would run well here."),
     },
     "Simulated clusters": {
@@ -52,24 +55,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if tokens in ([], ["--help"], ["-h"]):
             sys.stdout.write(front_page())
             return _finished(0)
+        if tokens[0] == "_complete":
+            return _completed(tokens[1:])
         check_command(tokens[0])
         return _finished(make_app()(tokens, print_error=False, exit_on_error=False, result_action="return_value"))
     except BaseException as error:  # the console's one containment point: nothing leaves it but an exit code
         return _failed(error, tokens)
 
 
+def _completed(words: Sequence[str]) -> int:
+    """For the shell, which asks with each Tab: see `completion`."""
+    from actors.console.completion import answer
+
+    return answer(words)
+
+
 def front_page() -> str:
     """What `actors --help` prints. By hand: loading the parser and rich would cost ten times as much as the page."""
     lines = ["Usage: actors COMMAND", "", _HELP]
-    for group, commands in _GROUPS.items():
-        lines += ["", f"{group}:", *(f"  {name:<8} {words}" for name, (_, words) in commands.items())]
+    for group, commands in GROUPS.items():
+        lines += ["", f"{group}:", *(f"  {name:<10} {words}" for name, (_, words) in commands.items())]
     lines += ["", "Options of COMMAND: actors COMMAND --help", "Version:            actors --version"]
     return "\n".join(lines) + "\n"
 
 
 def check_command(name: str) -> None:
     """UsageError for a command that there is not. The parser's own words would cost the import of all commands."""
-    commands = [command for group in _GROUPS.values() for command in group]
+    commands = [command for group in GROUPS.values() for command in group]
     if name in (*commands, "--help", "-h", "--version"):
         return
     from difflib import get_close_matches
@@ -87,7 +99,7 @@ def make_app() -> App:
     from cyclopts import App
 
     app = App("actors", help=_HELP, help_format="plaintext", version=_version, backend="trio")
-    for group, commands in _GROUPS.items():
+    for group, commands in GROUPS.items():
         for name, (target, words) in commands.items():
             app.command(f"actors.console.{target}", name=name, help=words, group=group)
     return app

@@ -23,6 +23,7 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.crowd import Crowd
 from actors.net.connecting.locality import is_local
+from actors.net.connecting.upgrade import UpgradeCfg
 from actors.net.door import Door
 from actors.net.life.table import Life, Phase
 from actors.net.loans import Loans
@@ -52,6 +53,7 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
 
     backoff: BackoffCfg = BackoffCfg()
     liveness: LivenessCfg = LivenessCfg()
+    upgrade: UpgradeCfg = UpgradeCfg()
     handshake_timeout: float = 5.0
     """From accept or dial to the peer's Resume (H9)."""
     attempt_timeout: float = 30.0
@@ -238,6 +240,10 @@ class Outlook(Struct):
     failures: int = 0
     due: float | None = None
     """When the next attempt starts."""
+    better: tuple[str, ...] = ()
+    """Addresses that are worth a move of the link, best first."""
+    better_due: float | None = None
+    """When the next of them is tried."""
     path: deque[Step] = field(default_factory=lambda: deque(maxlen=_PATH))
 
 
@@ -305,6 +311,7 @@ class Table:
             pace=network.runtime.pace,
             report=lambda run, outcome: self._report(peer, run, outcome),
             reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
+            ids=lambda: network.random.getrandbits(64),
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),

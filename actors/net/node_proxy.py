@@ -18,6 +18,7 @@ from actors.engine import Engine, LocalCfg, MailboxStatistics, on
 from actors.events import Connected, Disconnected, ProxyChanged
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
+from actors.net.connecting.upgrade import Upgrade
 from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Disperse, Frame
@@ -27,8 +28,9 @@ from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
 from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
-from actors.net.session.session import Session
+from actors.net.session.session import DEAF, Session
 from actors.net.settling import Settling
+from actors.net.upgrading import Upgrading
 from actors.net.vocabulary import (
     ROUTER,
     AdvertCame,
@@ -44,12 +46,14 @@ from actors.net.vocabulary import (
     HandshakeStarted,
     IdleAgreed,
     LinkEnded,
+    LinkStands,
     Migrate,
     OfferAdvert,
     PermanenceChanged,
     RetryDue,
     StopProxy,
     TurnedAway,
+    UpgradeDue,
 )
 from actors.net.wire import encode
 
@@ -68,7 +72,7 @@ class NodeProxyLocalCfg(LocalCfg):
 NodeProxyLocalState: TypeAlias = DialState
 """spec: NodeProxyLocalState. Where its dials stand; whatever is said over its connections is the session's."""
 NodeProxyMailboxState: TypeAlias = MailboxStatistics
-NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue
+NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue | UpgradeDue
 NodeProxyActionArguments: TypeAlias = Facts
 """spec: what a guard hands to its action; here, the facts that the life machine decides by."""
 
@@ -82,7 +86,9 @@ class NodeProxy(Engine):
     state: NodeProxyLocalState  # spec S13: "Environment"
     session: Session
     dialing: Dialing
+    upgrading: Upgrading
     settling: Settling
+    delivery: Delivery
 
     @classmethod
     def of(cls, network: Network, entry: Entry) -> NodeProxy:
@@ -110,6 +116,7 @@ class NodeProxy(Engine):
         )
         entry.session = session
         state = NodeProxyLocalState(Backoff(network.cfg.backoff))
+        dialing = Dialing(network, entry, session, state)
         state.backoff.quiet(record.quiet_until)
         return cls(
             settings=NodeProxyLocalCfg(network=network.cfg),
@@ -117,8 +124,10 @@ class NodeProxy(Engine):
             entry=entry,
             state=state,
             session=session,
-            dialing=Dialing(network, entry, session, state),
+            dialing=dialing,
+            upgrading=Upgrading(dialing, Upgrade(network.cfg.upgrade)),
             settling=Settling(network, entry),
+            delivery=delivery,
         )
 
     # -- guards and actions: what happens ---------------------------------------------------------------
@@ -166,6 +175,17 @@ class NodeProxy(Engine):
     def advert_changed(self, _: AdvertChanged) -> None:
         """New addresses wake a proxy that waits."""
         self._step(Event.ADVERT_CHANGED, "a newer advert")
+        self._look_for_better()
+
+    @on(LinkStands)
+    def link_stands(self, _: LinkStands) -> None:
+        """There may be a better way than the one by which it came about."""
+        self._look_for_better()
+
+    @on(UpgradeDue)
+    def upgrade_due(self, _: UpgradeDue) -> None:
+        """A better address may work by now; one that does takes the session over (C7)."""
+        self._look_for_better()
 
     @on(RetryDue)
     def retry_due(self, _: RetryDue) -> None:
@@ -221,6 +241,7 @@ class NodeProxy(Engine):
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
         self.state.backoff.proven(self.now)
         self.cancel_timer(EstablishDue())
+        link.dialed = msg.dialed
         msg.taken(link)
         self._step(Event.PROVEN, "accepted" if msg.greet else "dialed")
         self._offer_advert(link, msg.advert_yours)
@@ -328,6 +349,13 @@ class NodeProxy(Engine):
         outlook, backoff = self.entry.outlook, self.state.backoff
         outlook.due, outlook.failures = backoff.due, backoff.failures
 
+    def _look_for_better(self) -> None:
+        due = self.upgrading.look() if self.state_of_life.phase is Phase.READY else None
+        if due is None:
+            self.cancel_timer(UpgradeDue())
+        else:
+            self.set_timer(UpgradeDue(), after=due - self.now)
+
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
         waits = self.entry.life.phase in (Phase.DIALING, Phase.HANDSHAKING, Phase.BACKOFF, Phase.DRAINING)
@@ -386,6 +414,9 @@ class NodeProxy(Engine):
         now, peer, url = self.now, self.entry.peer, link.stream.remote
         self.network.known_as = self.network.incarnation
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
+        advert = self.entry.record.advert
+        if link.dialed and advert is not None and len(advert.addresses) > 1:
+            self.post(LinkStands())
         if self.entry.record.waits:
             self._tell_crowd(link)
 
@@ -403,6 +434,7 @@ class NodeProxy(Engine):
     def ended(self, link: Link, reason: str, clean: bool) -> None:
         """A proven end is gone."""
         self.entry.record.ends -= 1
+        self.upgrading.measure(link)
         url = link.stream.remote
         self.network.runtime.events.emit(Disconnected(self.now, self.entry.peer, url.partition(":")[0], reason))
         self.post(LinkEnded(reason, clean))
@@ -463,6 +495,8 @@ class NodeProxy(Engine):
         finally:
             self._leave()
             self.session.close("the proxy has ended")
+            self.session.changes = DEAF
+            self.delivery.leave()
             if not self.entry.outbox.closed:
                 self.settling.stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)

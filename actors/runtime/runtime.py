@@ -25,6 +25,7 @@ from actors.runtime.ports import Gateway, no_route
 from actors.runtime.statistics import RuntimeStatistics
 from actors.runtime.verbs import Verbs
 from actors.runtime.waits import Waits
+from actors.runtime.witness import Witness
 
 SLICE: Final = 256
 _ENDS: Final = 1024
@@ -62,6 +63,8 @@ class Runtime(Verbs):
         self.gateway: Gateway = no_route
         self.waits = Waits[str]()
         self.pace = Pace(slice, strict)
+        self.witness: Witness | None = None
+        """Set before the first engine is spawned, or never."""
         self._capacity = capacity
         self.capacity_bytes = capacity_bytes
         """Of each mailbox, for what comes from other nodes."""

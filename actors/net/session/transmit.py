@@ -16,7 +16,7 @@ from math import ceil, inf
 
 from msgspec import msgpack
 
-from actors.errors import DELIVERED, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
+from actors.errors import DELIVERED, SENT, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
 from actors.net.session.conditions import Onlooker
@@ -57,6 +57,8 @@ class Transmit:
         self.retained: deque[Run] = deque()
         self._report = report
         self._onlooker = onlooker
+        self.unreliable: deque[Lane] = deque()
+        """Lanes of that class with something to write, by turns."""
         self._ready: deque[Lane] = deque()
         self._again: deque[Run] = deque()
         self._next = 1
@@ -106,7 +108,7 @@ class Transmit:
             lane.queue.append(run)
         if not lane.ready:
             lane.ready = True
-            self._ready.append(lane)
+            (self.unreliable if lane.unreliable else self._ready).append(lane)
 
     def bound(self, max_message: int) -> None:
         """The peer takes messages of so many bytes at most; larger ones that wait are refused (S14)."""
@@ -126,7 +128,7 @@ class Transmit:
     @property
     def can_write(self) -> bool:
         """Whether `write` may find something."""
-        return bool(self._again or self._ready)
+        return bool(self._again or self._ready or self.unreliable)
 
     @property
     def empty(self) -> bool:
@@ -150,6 +152,7 @@ class Transmit:
 
     def _waiting_lanes(self) -> Iterable[Lane]:
         yield from self._ready
+        yield from self.unreliable
         for target in self.targets.values():
             yield from target.blocked
 
@@ -311,6 +314,30 @@ class Transmit:
             heads.append(RunHead(lane.lane, kind, run.count, ttl, size))
         parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)
         return parts
+
+    # -- the unreliable class ---------------------------------------------------------------------------
+
+    def next_unreliable(self, now: float) -> Run | None:
+        """The messages of that class that are to be written next. They stay here until `sent` or `refuse`."""
+        lanes = self.unreliable
+        while lanes:
+            lane = lanes[0]
+            run = self._next_of(lane, now)
+            if run is not None:
+                lanes.rotate(-1)
+                return run
+            lanes.popleft()
+            lane.ready = False
+        return None
+
+    def sent(self, run: Run, count: int) -> None:
+        """The transport has the first so many of these messages (U1)."""
+        if count:
+            self._settle(run if count == run.count else self._split(run, count), SENT)
+
+    def refuse(self, run: Run, outcome: Refused) -> None:
+        """The transport cannot carry the first of these messages."""
+        self._settle(self._split(run, 1), outcome)
 
     # -- what the receiver says -------------------------------------------------------------------------
 
@@ -505,6 +532,7 @@ class Transmit:
             lane.queue.clear()
             lane.ready = False
         self._ready.clear()
+        self.unreliable.clear()
         for target in self.targets.values():
             target.blocked.clear()
 

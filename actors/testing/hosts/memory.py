@@ -24,9 +24,10 @@ class Bound:
         self._folder = folder
         self._peak = "memory.peak" if unified else "memory.max_usage_in_bytes"
 
-    def hold(self, pid: int) -> None:
-        """From now on, what this process takes counts; and so do the children that it will have."""
-        (self._folder / "cgroup.procs").write_text(str(pid))
+    @property
+    def through(self) -> tuple[str, ...]:
+        """The words before a command that make it, and all that it starts, share them."""
+        return ("sh", "-c", f'echo 0 > {self._folder}/cgroup.procs && exec "$@"', "sh")
 
     @property
     def peak(self) -> int:
