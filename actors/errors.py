@@ -68,6 +68,18 @@ class Delivered:
 DELIVERED = Delivered()
 
 
+class Sent:
+    """Of the unreliable class: the transport has it, and nothing more will be known of it (PROTOCOL U1)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Sent()"
+
+
+SENT = Sent()
+
+
 class SendError(ActorError):
     """A message was not delivered, or not answered. The exception is its outcome."""
 
@@ -165,5 +177,5 @@ class Down(ActorError):
 
 
 Failure: TypeAlias = Expired | Lost | Refused | Crashed
-Outcome: TypeAlias = Delivered | Failure
-"""How a message ended (PROTOCOL O1). `Sent` joins it with the unreliable class."""
+Outcome: TypeAlias = Delivered | Sent | Failure
+"""How a message ended (PROTOCOL O1)."""

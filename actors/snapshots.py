@@ -119,6 +119,8 @@ class ProxySnapshot(Snapshot):
     """Sessions resumed with messages in flight."""
     resent: int
     duplicates_dropped: int
+    dropped: int
+    """Of the unreliable class: came from the peer, and no mailbox here had room, or there was none."""
     queued: int
     retained: int
     fill: float = 0.0
@@ -166,6 +168,8 @@ class LinkSnapshot(Snapshot):
     """By weight: each message counts for 2 KiB more than its bytes."""
     outbox_capacity: int
     received: int
+    dropped: dict[str, int]
+    """Of the unreliable class: messages of the peer that went into no mailbox here, by reason."""
     incarnation: str
     """The peer's, as last proven; empty if none was."""
 

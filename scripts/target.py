@@ -1,18 +1,23 @@
 """The node that scripts/hostile and scripts/storm do harm to: an engine that answers, and says how its loop fares.
 
 actors run --app scripts.target:setup
+
+With TARGET_NOTES, the name of a file, it writes down what it was told to: a line for each note, at once.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 from collections import deque
+from pathlib import Path
 from time import perf_counter
 
 import trio
 from msgspec import Struct, field
 
 from actors import Engine, Message, Node, Request, on
+from actors.identity import EngineID
 
 BEAT = 0.01
 """Seconds between two looks at the clock."""
@@ -43,7 +48,21 @@ class Cargo(Message, tag="target.cargo"):
     data: bytes
 
 
+class Note(Message, tag="target.note"):
+    """Something to write down."""
+
+    who: int
+    n: int
+
+
+class Shout(Request[int], tag="target.shout"):
+    """Tell everybody who has had something written down so many notes, to his `guest`; answered with their number."""
+
+    count: int
+
+
 class Target(Engine):
+    known: set[EngineID] = field(default_factory=set)
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
     collections: list[float] = field(default_factory=list)
 
@@ -61,6 +80,20 @@ class Target(Engine):
     @on(Cargo)
     def cargo(self, _: Cargo) -> None:
         """It is of no use."""
+
+    @on(Note)
+    def note(self, msg: Note) -> None:
+        assert self.sender.node is not None
+        self.known.add(EngineID(self.sender.node, "guest"))
+        with Path(os.environ["TARGET_NOTES"]).open("a") as file:
+            file.write(f"{msg.who} {msg.n}\n")
+
+    @on(Shout)
+    def shout(self, msg: Shout) -> int:
+        for who in self.known:
+            for n in range(msg.count):
+                self.tell(who, Note(0, n))
+        return msg.count * len(self.known)
 
     async def port(self) -> None:
         spent = began = 0.0

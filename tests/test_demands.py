@@ -126,10 +126,10 @@ def test_what_will_never_be_carried_is_given_up_and_the_rest_goes_on() -> None:
     for item, only in ((b"<B>", TLS), (b"<C>", None), (b"<D>", TLS)):
         half.tell(lane, item, only)
     assert half.written() == []
-    half.transmit.refuse(TLS, "in words")
+    half.transmit.give_up_barred(TLS, "in words")
     assert half.written() == []  # what was behind the gap is found out to wait for it as well
     assert half.held == 2
-    half.transmit.refuse(TLS, "in words")
+    half.transmit.give_up_barred(TLS, "in words")
     assert half.written() == [b"<C>"]
     assert [(item, repr(outcome)) for item, outcome in half.ended] == [
         (b"<A>", repr(Lost("no_transport", maybe_sent=True))),
@@ -227,3 +227,15 @@ async def test_a_plain_transport_is_not_had_by_demanding_it() -> None:
     async with two_nodes(insecure=True) as (a, b, _):
         refused = await outcome(lambda: a.send(EngineID(b.id, "sink"), Item(1), prefs=OVER_TCP))
         assert isinstance(refused, Refused), refused
+
+
+async def test_an_unreliable_message_is_not_sent_over_what_may_not_carry_it_either(overheard: bytearray) -> None:
+    async with two_nodes(insecure=True) as (a, b, journal):
+        target, prefs = EngineID(b.id, "sink"), TransportPrefs(reliability="unreliable", security="encrypted")
+        await moved(a, b, "tcp")
+        await a.send(target, Item(1, b"for your eyes only"), prefs=prefs)
+        await a.tell(target, Item(2, b"for your eyes only"), prefs=prefs)
+        while journal.numbers() != [1, 2]:  # noqa: ASYNC110 - nobody tells of its arrival
+            await trio.sleep(0.01)
+        assert scheme_of(a) in ENCRYPTED
+    assert b"for your eyes only" not in overheard

@@ -67,7 +67,9 @@ def test_hostile_people_in_small() -> None:
 def test_a_storm_in_small() -> None:
     done = run("storm", "--peers", "5", "--steady", "0", "--down", "0.1", "--json")
     assert done.returncode in (0, 1), done.stderr  # five peers do not disperse
-    assert [figure["unit"] for figure in figures_of(done)] == ["%", "%", "s", "ms"]
+    figures = figures_of(done)
+    assert [figure["unit"] for figure in figures] == 2 * ["%", "%", "s", "ms", "ms", "ms"] + ["s", "", "", "", ""]
+    assert [figure["measured"] for figure in figures[-4:]] == [0, 0, 0, 0], "exit code, missing, twice, not arrived"
 
 
 @pytest.mark.parametrize(

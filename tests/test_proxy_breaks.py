@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import trio
-from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
+from proxies import CFG, ID, Bench, Item, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost, Refused
 from actors.net.connecting.backoff import BackoffCfg
@@ -218,3 +218,18 @@ async def test_an_ack_that_overtakes_a_resume_costs_no_session(then: float) -> N
         for name in "ab":
             assert nodes.journal(name).numbers() == list(range(300))
             assert nodes.running[name].letters() == []
+
+
+# -- a break while a migration is under way ---------------------------------------------------------------
+
+
+@virtual
+async def test_an_ephemeral_proxy_whose_link_breaks_in_a_migration_that_fails_ends() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        nodes.wires.connected = lambda connection: connection.blackhole()  # type: ignore[method-assign]
+        await nodes["a"].migrate(ID["b"], "memory")
+        await trio.sleep(0.1)
+        nodes.wires.between("a", "b")[0].cut()
+        await nodes.until(lambda: nodes.state("a", "b") == "handshaking")  # the migration's may still save it (C8)
+        await nodes.until(lambda: nodes.state("a", "b") == "none", within=CFG.handshake_timeout + 1)

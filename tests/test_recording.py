@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import recorded_app as app
@@ -17,7 +19,7 @@ from actors.identity import EngineID
 from actors.messages import Started
 from actors.recording.files import Reading
 from actors.recording.folders import parts, run_of
-from actors.recording.records import Came, Closed, Gone, Header
+from actors.recording.records import SCHEMA, Came, Closed, Gone, Header, Record
 from actors.recording.writer import Writer
 from actors.runtime import Runtime
 
@@ -194,6 +196,27 @@ def test_a_handler_that_uses_what_is_not_recorded_is_found_out(tmp_path: Path) -
     assert "message 1 of wild: its handler did something else" in str(performance.failed)
 
 
+def test_an_engine_that_cannot_be_run_again_keeps_no_other_from_it(tmp_path: Path) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        wild, wired = runtime.spawn(app.Wild(), "wild"), runtime.spawn(app.Wired(), "wired")
+        await runtime.ask(wild, app.Look("x"))
+        await runtime.ask(wired, app.Pull(trio.Lock()))
+        await _count(runtime, 1000)
+        await runtime.ask(wild, app.Look("y"))
+
+    record(tmp_path, scenario)
+    performance = again(tmp_path, to_crash=True)
+    assert performance.failed is None
+    assert performance.stopped
+    assert performance.last[-1].end == "crashed"
+    assert {name: error.code for name, error in performance.aside.items()} == {
+        "wild": "replay_diverged",
+        "wired": "record",
+    }
+    assert again(tmp_path, "wild").failed is not None
+    assert again(tmp_path, "wired", to=1).failed is not None
+
+
 def test_a_crash_after_the_handler_is_told_as_it_was_recorded(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
         with pytest.raises(Crashed):
@@ -313,6 +336,26 @@ def test_a_disk_that_is_full_ends_the_record_and_not_the_node(
     assert "the record in" in caplog.text
     assert "No space left on device; the node goes on without" in caplog.text
     assert not story(tmp_path).turns
+
+
+def test_the_page_has_every_record_and_field() -> None:
+    page = (Path(__file__).parents[1] / "RECORDING.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| (\w+) \| ([\w, ]+) \|", page, re.MULTILINE)
+    records = [
+        (str(kind.__struct_config__.tag), kind.__name__, ", ".join(kind.__struct_fields__)) for kind in get_args(Record)
+    ]
+    assert rows == records
+    header = page[page.index('{"schema"') : page.index("u32 length")]
+    assert tuple(re.findall(r'"(\w+)":', header)) == Header.__struct_fields__
+    assert SCHEMA in header
+
+
+def test_a_state_that_is_too_large_is_not_written_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actors.recording.plain.LARGEST", 100)
+    record(tmp_path, _many(1_500), largest=100_000)
+    odds = again(tmp_path, "odds")
+    assert "only 0 MiB are written down" in str(odds.failed)
+    assert again(tmp_path, "counter", to=1501).failed is None
 
 
 def test_files_are_for_their_owner_only(tmp_path: Path) -> None:

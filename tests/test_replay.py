@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import recorded_app as app
@@ -88,10 +89,16 @@ def actors(*arguments: str, said: str = "", seed: str = "") -> subprocess.Comple
     )
 
 
+def node_ids() -> dict[str, str]:
+    """Of the nodes that run, by their names."""
+    nodes = json.loads(actors("ls", "nodes", "--json").stdout)["data"]["nodes"]
+    return {node["name"]: node["id"] for node in nodes}
+
+
 @pytest.mark.slow
 def test_a_replay_of_three_recorded_nodes_stops_at_the_thousandth_message_twice_the_same(folder: Path) -> None:
     with running_up("3", "--record", "kept", "--app", "folder_app:setup") as up:
-        ids = {node["name"]: node["id"] for node in json.loads(actors("ls", "nodes", "--json").stdout)["data"]["nodes"]}
+        ids = node_ids()
         for source, count in (("a", 600), ("c", 600)):
             order = json.dumps({"to": f"{ids['b']}/counter", "count": count})
             told = actors("ask", f"{source}/relay", "pass", order)
@@ -134,6 +141,33 @@ def test_a_replay_of_three_recorded_nodes_stops_at_the_thousandth_message_twice_
     )
     assert "(Pdb) 0\n" in waiting.stdout
     assert waiting.returncode == 0, waiting.stdout + waiting.stderr
+
+
+@pytest.mark.slow
+def test_a_node_that_hangs_and_is_killed_is_replayed_up_to_the_message_that_it_hangs_at(folder: Path) -> None:
+    hanging = APP.replace("raise ValueError", "threading.Event().wait(),")
+    (folder / "folder_app.py").write_text(f"import threading\n{hanging}")
+
+    def looked() -> dict[str, Any]:
+        nodes = json.loads(actors("replay", "kept", "--json").stdout)["data"]["nodes"]
+        b: dict[str, Any] = nodes[1]
+        return b
+
+    with running_up("2", "--record", "kept", "--app", "folder_app:setup") as up:
+        ids = node_ids()
+        order = json.dumps({"to": f"{ids['b']}/counter", "count": 1100})
+        actors("tell", "a/relay", "pass", order)
+        while looked()["engines"][0]["messages"] < 1000:
+            assert up.poll() is None
+        assert actors("fault", "kill", "b").returncode == 0
+        up.terminate()
+        up.wait(PATIENCE)
+    b = looked()
+    assert (b["closed"], b["engines"][0]["messages"], b["engines"][0]["crashes"]) == (False, 1000, [])
+    ended = actors("replay", "kept", "--node", "b", "--to", "999")
+    assert ended.returncode == 0, ended.stderr
+    assert "the record ends early, as of a node that was killed" in ended.stderr
+    assert "message 999 of counter" in ended.stdout
 
 
 # -- what cannot be used --------------------------------------------------------------------------------------

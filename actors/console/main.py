@@ -31,6 +31,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "tell": ("verbs:tell", "Hand a message over and return."),
     },
     "Help": {
+        "debug": ("debug:app", "Collect what a maintainer needs to see of a cluster."),
         "explain": ("explain:explain", "Say what an error code means, and what to do."),
         "completion": ("completion:completion", "Print what bash, zsh or fish needs to complete words."),
     },

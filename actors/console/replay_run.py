@@ -10,7 +10,6 @@ from actors.console.failures import now, problem_of, say_problem
 from actors.console.hash_seed import fix_hash_seed
 from actors.console.replay_words import data_of, lines_of
 from actors.console.words import clean, say, write
-from actors.errors import ActorError
 from actors.recording.files import Reading
 from actors.recording.folders import run_of
 from actors.recording.recorder import own_version
@@ -41,10 +40,9 @@ def replayed(
     _check_engine(story, node, engine, to)
     if story.cut:
         say(f"the record ends early, as of a node that was killed: {story.cut}")
-    problem: ActorError | None = None
     performance = perform(story, target_of(story, number=to, to_crash=to_crash, debug=debug))
-    if performance.failed is not None:
-        problem = performance.failed
+    problem = performance.failed
+    say(*(f"left aside: {error}" for error in performance.aside.values() if error is not problem))
     data = data_of(story, performance)
     if json:
         write(good(data) if problem is None else bad(problem_of(problem, now()), data))

@@ -119,6 +119,7 @@ def data_of(story: Story, performance: Performance) -> dict[str, Any]:
         "cut": story.cut,
         "played": performance.played,
         "stopped": performance.stopped,
+        "aside": {name: str(error) for name, error in performance.aside.items()},
         "last": [_played(story, played) for played in performance.last],
     }
 

@@ -18,11 +18,18 @@ from actors.control.process import loop_lag, memory_bytes
 from actors.control.resolve import Known, whole_address
 from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
+from actors.events import Event
 from actors.identity import EngineID, NodeID
 from actors.messages import reply_type
 from actors.snapshots import LinkSnapshot, ProxySnapshot, WorkSnapshot
 
 Verb: TypeAlias = Literal["tell", "send", "ask"]
+
+
+def happened(event: Event) -> m.Happened:
+    """An event, as a line."""
+    data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
+    return m.Happened(event=str(event.__struct_config__.tag), at=event.at, data=data)
 
 
 class Answers:
@@ -55,6 +62,8 @@ class Answers:
                 return m.WorkIs(work=self._work(engine))
             case m.GetDeadLetters():
                 return m.DeadLettersAre(letters=tuple(self._node.dead_letters()))
+            case m.GetEvents():
+                return m.EventsAre(events=tuple(map(happened, self._node.events.recent)))
             case m.GetAdvert():
                 return m.AdvertIs(advert=str(self._node.advert))
             case m.GetFaults():

@@ -91,6 +91,10 @@ class ControlClient:
         """The last messages that were told and did not arrive, oldest first."""
         return (await self._call(m.GetDeadLetters(), m.DeadLettersAre)).letters
 
+    async def recent(self) -> tuple[m.Happened, ...]:
+        """The last events of the node, oldest first."""
+        return (await self._call(m.GetEvents(), m.EventsAre)).events
+
     async def describe(self, engine: str) -> tuple[m.MessageDescription, ...]:
         """The messages that an engine of this node takes."""
         return (await self._call(m.Describe(engine=engine), m.Described)).messages

@@ -149,6 +149,16 @@ class DeadLettersAre(ControlReply, tag="dead_letters"):
     letters: tuple[DeadLetterSnapshot, ...]
 
 
+class GetEvents(ControlRequest, tag="recent"):
+    """-> EventsAre"""
+
+
+class EventsAre(ControlReply, tag="recent"):
+    """The last ones, oldest first."""
+
+    events: tuple[Happened, ...]
+
+
 class Follow(ControlRequest, tag="events"):
     """-> Done, then Happened, one line an event, until the client closes its side or the node stops."""
 
@@ -388,6 +398,7 @@ Request: TypeAlias = (
     | GetEngines
     | GetWork
     | GetDeadLetters
+    | GetEvents
     | Follow
     | Describe
     | Compose
@@ -418,6 +429,7 @@ Reply: TypeAlias = (
     | EnginesAre
     | WorkIs
     | DeadLettersAre
+    | EventsAre
     | Happened
     | Described
     | Composed

@@ -11,8 +11,7 @@ import msgspec
 import trio
 
 from actors.control import messages as m
-from actors.control.answers import Answers
-from actors.control.compose import readable
+from actors.control.answers import Answers, happened
 from actors.control.failures import failed_by
 from actors.control.lines import LineReader, LineTooLongError
 from actors.control.neighbours import Neighbours
@@ -20,7 +19,6 @@ from actors.control.reading import TOO_LONG, read_request
 from actors.control.sockets import bound_socket
 from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
-from actors.events import Event
 
 MAX_CLIENTS = 512
 """Connections at once; one more is told `busy`, and closed."""
@@ -128,7 +126,7 @@ class _Client:
         with self._node.events.subscribe() as events:
             await self._stream.send_all(_line(m.Done()))
             async for event in events:
-                await self._stream.send_all(_line(_happened(event)))
+                await self._stream.send_all(_line(happened(event)))
 
 
 async def _until_closed(take: trio.MemoryReceiveChannel[Work], following: trio.CancelScope) -> None:
@@ -141,11 +139,6 @@ async def _until_closed(take: trio.MemoryReceiveChannel[Work], following: trio.C
 async def _refuse(stream: trio.SocketStream) -> None:
     with suppress(trio.BrokenResourceError):
         await stream.send_all(_line(_BUSY))
-
-
-def _happened(event: Event) -> m.Happened:
-    data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
-    return m.Happened(event=str(event.__struct_config__.tag), at=event.at, data=data)
 
 
 def _line(reply: m.Reply) -> bytes:

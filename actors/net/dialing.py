@@ -183,6 +183,7 @@ class Dialing(Struct):
             if scope.cancelled_caught and trio.current_time() >= scope.deadline:
                 race.give_up()
         self.state.move, self.state.moves = None, False
+        proxy.post(AttemptOver())  # the connection that stood may be gone, and nothing but this handshake was left
 
     async def _widen(self, race: Race) -> None:
         """Whatever was dialed goes on (C6); what is new is dialed beside it."""

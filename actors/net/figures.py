@@ -35,6 +35,7 @@ def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
         outbox_bytes=outbox.transmit.weight + outbox.reserved,
         outbox_capacity=outbox.capacity,
         received=record.receive.received if record.receive else 0,
+        dropped=dict(entry.session.dropped) if entry.session else {},
         incarnation=f"{record.incarnation.boot}" if record.incarnation else "",
     )
 
@@ -117,6 +118,7 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         reconnects=session.reconnects if session else 0,
         resent=outbox.transmit.resent,
         duplicates_dropped=receive.duplicates if receive else 0,
+        dropped=session.dropped.total() if session else 0,
         queued=outbox.queued,
         retained=outbox.transmit.unacknowledged,
         fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,

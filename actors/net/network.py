@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import inf
 from random import Random
 from typing import TypeAlias
 
@@ -38,6 +39,8 @@ from actors.net.session.runs import Ledger, Run
 from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
+COME_AGAIN = 1.0
+"""Seconds after which peers may dial a node again that stops."""
 _MAX_CLAIMED_BOOT = 1 << 63
 _PATH = 16
 """Phases of a proxy that are remembered."""
@@ -98,7 +101,9 @@ class Network:
         self.random = random
         self.cfg = cfg
         self.peers: Peers[Receive] = Peers(cfg.peers)
-        self.peers.forgotten = self.conditions.forgot
+        self.peers.forgotten = self._forgotten
+        self.changed: Callable[[NodeID], object] = _unnoticed
+        """Hears of each node whose advert or whose holders are other ones now; of this very node, too."""
         self.epochs = count(1).__next__
         """Names for transmit halves and receive records; never the same twice in an incarnation (S1)."""
         self.advert: NodeAdvert | None = None
@@ -128,6 +133,8 @@ class Network:
         """The last incarnation of this node that a peer has accepted."""
         self.taken: str = ""
         """Why this node has to stop: another one runs with its key (I3)."""
+        self.stop_by = inf
+        """When a node that stops will have stopped (D5)."""
         self.stay = trio.CancelScope()
         """Around the block of this node; cancelled when it has to stop."""
         self._tellers: set[NodeID] = set()
@@ -144,11 +151,16 @@ class Network:
         record = self.peers.open(advert.id)
         if record.advert is None or record.advert.version < advert.version:
             record.advert, record.learned_from = advert, learned_from
-            return True
-        if learned_from is None and record.learned_from is not None and record.advert == advert:
+        elif learned_from is None and record.learned_from is not None and record.advert == advert:
             record.learned_from = None  # now from a friend: its local addresses count, too (A4)
-            return True
-        return False
+        else:
+            return False
+        self.changed(advert.id)
+        return True
+
+    def _forgotten(self, node: NodeID) -> None:
+        self.conditions.forgot(node)
+        self.changed(node)
 
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
@@ -159,6 +171,14 @@ class Network:
         if self.advert is not None:
             addresses = [(address.url, address.weight) for address in self.advert.addresses]
             self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
+            self.changed(self.key.id)
+
+    def say_goodbye(self) -> None:
+        """This node stops: peers keep what is new for its next run, so that what has come can be handled (D5)."""
+        self.stop_by = self.clock.now() + self.cfg.drain_timeout
+        for entry in self.table:
+            if entry.session is not None:
+                entry.session.say_goodbye(COME_AGAIN)
 
     def is_outlived_by(self, newest: Incarnation) -> bool:
         """Whether a peer that knows this incarnation of this node would refuse ours (I2, I4)."""
@@ -291,6 +311,7 @@ class Table:
             pace=network.runtime.pace,
             report=lambda run, outcome: self._report(peer, run, outcome),
             reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
+            ids=lambda: network.random.getrandbits(64),
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
@@ -351,6 +372,9 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _unnoticed(_: NodeID) -> None: ...
 
 
 def _next(boot: int) -> int:

@@ -22,13 +22,13 @@ from actors.net.connecting.upgrade import Upgrade
 from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Disperse, Frame
-from actors.net.network import Entry, Network, NetworkCfg, Step
+from actors.net.network import COME_AGAIN, Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
 from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
-from actors.net.session.session import Session
+from actors.net.session.session import DEAF, Session
 from actors.net.settling import Settling
 from actors.net.upgrading import Demands, Upgrading
 from actors.net.vocabulary import (
@@ -90,6 +90,7 @@ class NodeProxy(Engine):
     upgrading: Upgrading
     demands: Demands
     settling: Settling
+    delivery: Delivery
 
     @classmethod
     def of(cls, network: Network, entry: Entry) -> NodeProxy:
@@ -129,6 +130,7 @@ class NodeProxy(Engine):
             upgrading=Upgrading(dialing, Upgrade(network.cfg.upgrade)),
             demands=Demands(dialing),
             settling=Settling(network, entry),
+            delivery=delivery,
         )
 
     # -- guards and actions: what happens ---------------------------------------------------------------
@@ -399,9 +401,10 @@ class NodeProxy(Engine):
 
     def _drain(self) -> None:
         self.dialing.cancel()
-        self.session.say_goodbye(retry_after=1.0)
+        self.session.say_goodbye(COME_AGAIN)
         self.entry.outbox.pump()
-        self.set_timer(DrainDue(), after=self.network.cfg.drain_timeout)
+        left = min(self.network.cfg.drain_timeout, self.network.stop_by - self.now)
+        self.set_timer(DrainDue(), after=max(0.0, left))
         if self.entry.outbox.idle:
             self.post(Emptied())
 
@@ -508,6 +511,8 @@ class NodeProxy(Engine):
         finally:
             self._leave()
             self.session.close("the proxy has ended")
+            self.session.changes = DEAF
+            self.delivery.leave()
             if not self.entry.outbox.closed:
                 self.settling.stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)

@@ -17,7 +17,7 @@ from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
 from actors.net.connecting.contest import Contender
-from actors.net.messages import MAX_FRAME_UNPROVEN, Denied, OverCapacity
+from actors.net.messages import MAX_FRAME_UNPROVEN, Denied, Incompatible, OverCapacity
 from actors.net.network import Network
 from actors.net.proving.handshake import Acceptor, Dialer, HandshakeFailed, Proven
 from actors.net.session.link import Link
@@ -45,6 +45,10 @@ _WORDS = {
     "over_capacity": "each record of a peer is in use: see limits.peers",
     "stopping": "this node is stopping",
     "another_session": "it is of an earlier session",
+    "wrong_node": "wrong_node: it asked for another node",
+    "self": "self: it says that it is this node itself",
+    "malformed": "malformed: it named a node that cannot be",
+    "incompatible": "incompatible: it speaks no version of the protocol that is spoken here",
 }
 """For people of this node."""
 
@@ -204,12 +208,13 @@ class TransportConnection(Engine):
         request = await receive_frame(stream, frames)
         if not self.transport.secure:
             await door.turn(secure=False)
-        reply, goes_on = acceptor.request(request, self._hint(stream))
+        hint = self._hint(stream)
+        reply, goes_on = acceptor.request(request, hint)
         await self._pause("acceptor.pause")
         asked = self.now
         await send_all(stream, reply)
         if not goes_on:
-            return
+            return None if acceptor.hint is hint else self._went_wrong(stream, acceptor.hint)
         proven = acceptor.proof(await receive_frame(stream, frames))
         frames.limit = proven.max_frame
         if network.conditions.point("acceptor.over_capacity"):
@@ -233,6 +238,11 @@ class TransportConnection(Engine):
                 return OverCapacity(seconds)
             case _:
                 return None
+
+    def _went_wrong(self, stream: Stream, hint: Denied | Incompatible | OverCapacity | None) -> None:
+        """It came to the wrong node, or speaks another version: nothing that the policy has looked at."""
+        why = hint.reason if isinstance(hint, Denied) else "incompatible"
+        self.network.door.turned_away(None, _host(stream.remote), _WORDS.get(why, why))
 
     def _refusal(self, stream: Stream, proven: Proven) -> TurnedAway | None:
         """What it has against this node, which has proved itself: a word to be signed (H7)."""

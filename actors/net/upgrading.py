@@ -102,6 +102,6 @@ class Demands(Struct):
     def _refuse(self, only: Carriers) -> None:
         outbox, peer = self.dialing.entry.outbox, self.dialing.entry.peer
         words = f"node {peer.short} has no {' or '.join(sorted(only))} address that may be dialed from here"
-        outbox.transmit.refuse(only, words)
+        outbox.transmit.give_up_barred(only, words)
         outbox.settled()
         outbox.pump()

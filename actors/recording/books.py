@@ -20,7 +20,7 @@ from actors.identity import EngineID
 from actors.messages import Local, Request, Timer, TransportPrefs
 from actors.recording.chance import handling
 from actors.recording.digests import digest
-from actors.recording.plain import UNFIT, comes_back, kind_of, loose_fields, state_of
+from actors.recording.plain import UNFIT, State, comes_back, kind_of, loose_fields, state_of
 from actors.runtime import Behaviour, Cell
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class Book:
         self.number = number
         self.part = 0
         """The part of the record in which the engine was introduced last."""
+        self.too_large: State | None = None
+        """What stands for its state, once that is too large: it would take long to find out again."""
         self.handled = 0
         self.lives = 0
         self._kinds = tuple(behaviour.table)
@@ -134,7 +136,8 @@ class Recorded:
         self._sender = None
         seed = recorder.seed()
         self.random.seed(seed)
-        state = state_of(book.cell.pristine if begins else self._life.engine)
+        state = state_of(book.cell.pristine) if begins else book.too_large or state_of(self._life.engine)
+        book.too_large = None if begins or not state.why else state
         at = self._now()
         self._put((2, book.number, at, book.lives, book.handled, seed, begins, state.data, state.absent, state.why))
 

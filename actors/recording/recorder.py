@@ -22,11 +22,12 @@ import msgspec
 import trio
 
 from actors.control import messages as m
-from actors.control.compose import readable
+from actors.control.answers import happened
 from actors.engine import Context
 from actors.events import EngineFailed, EngineStopped, Event
 from actors.identity import EngineID, NodeID
 from actors.messages import Request
+from actors.net.messages import Kind
 from actors.net.session import conditions
 from actors.net.session.receive import Arrived
 from actors.recording.books import Book, Recorded
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 MOST_BEHIND: Final = 32 << 20
 """Bytes that may wait for the disk."""
 LOOKING: Final = (
-    m.GetNode, m.GetProxies, m.GetLink, m.ExplainProxy, m.GetEngines, m.GetDeadLetters, m.GetAdvert, m.GetFaults,
-    m.Describe, m.Compose, m.ReadReply, m.Follow, m.Cancel,
+    m.GetNode, m.GetProxies, m.GetLink, m.ExplainProxy, m.GetEngines, m.GetDeadLetters, m.GetEvents, m.GetAdvert,
+    m.GetFaults, m.Describe, m.Compose, m.ReadReply, m.Follow, m.Cancel,
 )  # fmt: skip
 """Requests that change nothing."""
 _EVENTS_SHARE: Final = 16
@@ -191,8 +192,8 @@ class Recorder(conditions.Conditions):
             case EngineStopped(engine=engine) | EngineFailed(engine=engine):
                 if (book := self._books.pop(engine.name, None)) is not None:
                     self.note((10, book.number, event.at, "stopped" if isinstance(event, EngineStopped) else "failed"))
-        data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
-        told = {"node": self._node, "event": str(event.__struct_config__.tag), "at": event.at, **data}
+        line = happened(event)
+        told = {"node": self._node, "event": line.event, "at": line.at, **line.data}
         self._writer.events.append(msgspec.json.encode(told, enc_hook=str) + b"\n")
 
     def onlooker(self, peer: NodeID) -> _Onlooker:
@@ -205,6 +206,10 @@ class Recorder(conditions.Conditions):
         first = self._arrived.get(lane, 0) + 1
         self._arrived[lane] = first + len(run.items) - 1
         self.note((11, self._now(), bytes(peer), *lane[1:], int(run.kind), first, len(run.items), run.size))
+
+    def offered(self, peer: NodeID, sender: str, target: str) -> None:
+        """A connection, or a datagram, brought one of the unreliable class. Its bytes are not known any more."""
+        self.note((11, self._now(), bytes(peer), sender, target, int(Kind.TELL), 0, 1, 0))
 
     def commanded(self, request: m.Request) -> None:
         """Somebody wants something of the node, over its control socket. Those who only look are passed over."""
@@ -223,6 +228,10 @@ class _Onlooker:
     def arrived(self, run: Arrived) -> None:
         """See conditions.Onlooker."""
         self._recorder.arrived(self._peer, run)
+
+    def offered(self, sender: str, target: str, message: object) -> None:
+        """See conditions.Onlooker."""
+        self._recorder.offered(self._peer, sender, target)
 
     def accepted(self, run: object) -> None:
         """See conditions.Onlooker."""

@@ -159,7 +159,7 @@ class Arrived(_Record, tag=11):
     kind: int
     """0 told, 1 asked."""
     first: int
-    """Its first message's number, counted for each sender and target."""
+    """Its first message's number, counted for each sender and target; 0: of the unreliable class, which has none."""
     count: int
     size: int
 

@@ -7,7 +7,7 @@ from math import inf
 from typing import Final
 
 import trio
-from msgspec import Struct
+from msgspec import Struct, field
 from trio.testing import MockClock
 
 from actors.identity import NodeID
@@ -44,7 +44,9 @@ class Performance(Struct, kw_only=True):
     stopped: bool = False
     """At the target."""
     failed: Diverged | Unplayable | None = None
-    """Why it could not go on as it went."""
+    """Why it could not go on as it went, to the target; without one, the first reason."""
+    aside: dict[str, Diverged | Unplayable] = field(default_factory=dict)
+    """Engines that could not, for a life at least, while others went on."""
 
 
 def target_of(story: Story, *, number: int | None, to_crash: bool, debug: bool) -> Target:
@@ -71,10 +73,9 @@ def perform(story: Story, target: Target) -> Performance:
     performance = Performance(last=deque(maxlen=LAST + 1))
 
     async def main() -> None:
-        try:
-            await _perform(story, target, performance, clock)
-        except (Diverged, Unplayable) as error:
-            performance.failed = error
+        await _perform(story, target, performance, clock)
+        if target.turn is None:
+            performance.failed = next(iter(performance.aside.values()), None)
 
     with own_chance():
         run_virtual(main, clock=clock, limit=inf)
@@ -84,27 +85,39 @@ def perform(story: Story, target: Target) -> Performance:
 async def _perform(story: Story, target: Target, performance: Performance, clock: MockClock) -> None:
     node = NodeID.parse(story.header.id)
     players: dict[int, Player] = {}
+    lost: dict[int, Diverged | Unplayable] = {}
     wanted = _near(story, target)
     for place, turn in enumerate(story.turns):
+        here, number = turn is target.turn, turn.role.number
         clock.jump(max(0.0, turn.at - trio.current_time()))
-        player = players.get(turn.role.number)
-        if player is None:
-            player = players[turn.role.number] = Player(turn.role, node, lenient=target.debug)
-        if isinstance(turn.came, Stands):
-            player.stand(turn)
-            continue
-        here = turn is target.turn
-        before = here and target.debug and target.named
-        call: Call = call_stopped if before else plain_call
-        played = await player.play(turn, look=place in wanted, call=call)
-        performance.played += 1
-        if place in wanted:
-            performance.last.append(played)
+        if isinstance(turn.came, Stands) and (turn.came.begins or turn.sudden):
+            lost.pop(number, None)  # it begins anew
+        if number not in lost:
+            if number not in players:
+                players[number] = Player(turn.role, node, lenient=target.debug)
+            try:
+                await _take(players[number], turn, target, performance, look=place in wanted)
+            except (Diverged, Unplayable) as error:
+                lost[number] = error
+                performance.aside.setdefault(turn.role.name, error)
         if here:
-            performance.stopped = True
-            if target.debug and not before and played.error is not None:
-                look_back(users_part(played.error))
+            performance.failed = lost.get(number)
+            performance.stopped = performance.failed is None
             return
+
+
+async def _take(player: Player, turn: Turn, target: Target, performance: Performance, *, look: bool) -> None:
+    if isinstance(turn.came, Stands):
+        player.stand(turn)
+        return
+    debug = target.debug and turn is target.turn
+    call: Call = call_stopped if debug and target.named else plain_call
+    played = await player.play(turn, look=look, call=call)
+    performance.played += 1
+    if look:
+        performance.last.append(played)
+    if debug and not target.named and played.error is not None:
+        look_back(users_part(played.error))
 
 
 def _near(story: Story, target: Target) -> set[int]:

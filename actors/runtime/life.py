@@ -50,6 +50,10 @@ class Life:
         self._alarms.clear()
         self.effects.clear()
 
+    def part(self) -> None:
+        """Nothing of it runs any more: it and its engine do not hold each other."""
+        del self.engine
+
     # -- timers ------------------------------------------------------------------------------------------
 
     def set_timer(self, timer: Timer, after: float) -> None:

@@ -26,6 +26,8 @@ class WebSocketStream:
     The owner's side waits for nobody in `send_nowait` and `receive_nowait`; the pump's side is below it.
     """
 
+    datagrams = None
+
     def __init__(self, below: Stream, *, local: str, remote: str) -> None:
         self.below = below
         self.local = local

@@ -9,6 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TypeAlias
 
+from msgspec.structs import replace
+
 from actors.errors import Refused
 from actors.messages import PREFS, TransportPrefs
 from transports.addresses import MemoryAddress, kinds
@@ -23,6 +25,12 @@ ENCRYPTED: Carriers = frozenset(kind.scheme for kind in kinds() if kind.secure) 
 def carriers(prefs: TransportPrefs) -> Carriers | None:
     """The transports that may carry a message of these preferences; None: any. Refused if there is none."""
     return None if prefs is PREFS else _carriers(prefs)
+
+
+@lru_cache(64)
+def reliable(prefs: TransportPrefs) -> TransportPrefs:
+    """The same, but for the class: where that is decided already."""
+    return replace(prefs, reliability="reliable")
 
 
 @lru_cache(64)

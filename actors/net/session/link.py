@@ -4,12 +4,15 @@ With `outbox` this is the hot path between nodes. Everything but `run` is synchr
 between a frame and its effect.
 
     run ─ read: stream ▶ FrameBuffer ▶ on_frame ▶ Receive.take ▶ mailboxes      (one task)
-        └ flush: what the socket did not take                                    (one task)
+        ├ flush: what the socket did not take                                    (one task)
+        └ hear: what comes beside the stream, where the transport has datagrams  (one task)
     pump: Transmit.write ▶ Ack + Messages in one send                            (whoever has something to write)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -19,6 +22,7 @@ from actors.net.connecting.contest import Contender
 from actors.net.messages import (
     Ack,
     Bye,
+    Datagram,
     Frame,
     Messages,
     Ping,
@@ -33,9 +37,10 @@ from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
 from actors.net.session.outbox import Outbox
 from actors.net.session.receive import Receive
 from actors.net.session.runs import Run
+from actors.net.session.unreliable import Window, beside, frames, too_large
 from actors.net.wire import MESSAGES, decode, decode_messages, encode
 from actors.runtime import Alarm, Clock
-from transports.base import Stream
+from transports.base import Datagrams, Stream
 from transports.errors import ConnectionLost, FrameError
 from transports.frames import FrameBuffer
 
@@ -64,6 +69,10 @@ class Owner(Protocol):
 
     def on_resume(self, link: Link, record: Resume) -> None: ...
     def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None: ...
+    def on_datagram(self, link: Link, record: Datagram, now: float) -> None: ...
+    def in_use(self, now: float) -> None:
+        """A message of the unreliable class is written: the connection is in use, and no question is cancelled (D1)."""
+
     def on_want(self, link: Link, record: Want) -> None: ...
     def on_control(self, link: Link, record: Frame) -> None: ...
     def ended(self, link: Link, reason: str) -> None: ...
@@ -100,15 +109,20 @@ class Link:
         self.resumed = False
         """Whether the peer's Resume has arrived (C4)."""
         self.going_away = False
+        """The peer stops: nothing new is written to it (D5)."""
+        self.leaving = False
+        """It was told that this node stops."""
         """The peer is stopping: nothing new is written here (D5)."""
         self.wrote = self.heard = 0
         """The greatest number that may have been written here, and that was acknowledged here."""
         self.reason: str | None = None
         """Why it ended; None while it lives."""
         self.lanes: dict[int, tuple[str, str]] = {}
+        self.window = Window()
         self.skipped = 0
         """Unknown optional frames (H11)."""
         self._frames = frames
+        self._datagrams = stream.datagrams
         self._clock = clock
         self._out = b""
         self._room = trio.Event()
@@ -126,6 +140,8 @@ class Link:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._flush)
+                    if self._datagrams is not None:
+                        nursery.start_soon(self._hear, self._datagrams)
                     self._beat()
                     await self._read()
         finally:
@@ -203,14 +219,59 @@ class Link:
         now = self._clock.now()
         while transmit.can_write and not self._out and self.owner.may_write(self):
             parts = transmit.write(now, receive.position)
-            if parts is None:
+            if parts is not None:
+                self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
+            if not (transmit.unreliable and self._write_unreliable(now)) and parts is None:
                 break
-            self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
         if transmit.wants:
             self._ask_for_room(transmit.wants)
         if self._owes_settled:
             self._owes_settled = False
             self.write(encode(Settled(transmit.settled)))
+
+    def _write_unreliable(self, now: float) -> bool:
+        """One turn of the unreliable class (U1), beside each frame of the other one. Whether that changed anything."""
+        outbox = self.owner.outbox
+        run = outbox.transmit.next_unreliable(now)
+        if run is None or self.reason is not None:
+            return False
+        before, written = run.count, frames(run, now, outbox.ids)
+        if self._datagrams is not None:
+            self._throw(self._datagrams, run, written)
+        else:
+            self._write_all(run, b"".join(written))
+        if self.reason is None and run.count < before:
+            self.owner.in_use(now)
+            outbox.settled()
+        return run.count < before
+
+    def _write_all(self, run: Run, data: bytes) -> None:
+        if self._out:
+            self._out += data  # behind a frame of the other class, which else might always be first
+        else:
+            self.write(data)
+        if self.reason is None:
+            self.owner.outbox.transmit.sent(run, run.count)
+
+    def _throw(self, datagrams: Datagrams, run: Run, written: Iterator[bytes]) -> None:
+        """Beside the stream, as many as there is room for; what no datagram can carry is refused."""
+        transmit, count, lost = self.owner.outbox.transmit, 0, ""
+        for data in map(beside, written):
+            if len(data) > datagrams.largest:
+                transmit.sent(run, count)
+                transmit.refuse(run, too_large(len(data), datagrams.largest))
+                count = 0
+                continue
+            try:
+                if not datagrams.send_nowait(data):
+                    break
+            except ConnectionLost as error:
+                lost = str(error)
+                break
+            count += 1
+        transmit.sent(run, count)
+        if lost:
+            self.end(lost)
 
     def _ask_for_room(self, wants: list[Want]) -> None:
         for want in wants:
@@ -275,6 +336,28 @@ class Link:
         except ConnectionLost as error:
             self.end(str(error))
 
+    async def _hear(self, datagrams: Datagrams) -> None:
+        """What comes beside the stream; and what waits for room there."""
+        with suppress(ConnectionLost):  # whoever reads the stream says why
+            while self.reason is None:
+                await datagrams.wait()
+                with suppress(trio.WouldBlock):
+                    while self.reason is None:
+                        self._on_beside(datagrams.receive_nowait())
+                self.pump()
+
+    def _on_beside(self, data: bytes) -> None:
+        """A datagram: it may come before the Resume, which it has overtaken then."""
+        now = self._clock.now()
+        self.liveness.received(now)
+        try:
+            record = decode(data)
+            if not isinstance(record, Datagram):
+                raise ProtocolError("a datagram that holds no Datagram")
+            self.owner.on_datagram(self, record, now)
+        except ProtocolError as error:
+            self.close(f"{_PROTOCOL_ERROR}: {error}")
+
     def _handle(self) -> None:
         """All whole frames that have come, then the acknowledgement they ask for (S11)."""
         now = self._clock.now()
@@ -325,6 +408,8 @@ class Link:
                 if reason.startswith(_PROTOCOL_ERROR):
                     self.owner.outbox.transmit.blame()
                 self.end(f"bye: {reason}")
+            case Datagram() as datagram:
+                self.owner.on_datagram(self, datagram, now)
             case None:
                 self.skipped += 1
             case other:

@@ -27,7 +27,7 @@ from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
 from actors.net.session.conditions import Conditions, Onlooker
-from actors.net.session.demands import Carriers, carriers
+from actors.net.session.demands import Carriers, carriers, reliable
 from actors.net.session.runs import FLAT, Lane, Run, Target
 from actors.net.session.transmit import Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
@@ -58,14 +58,15 @@ Reroute = Callable[[str, str], "Port"]
 class Port(Lane):
     """The hand of one sender into one outbox, for one target. It is the lane, with an open run at its end."""
 
-    __slots__ = ("append", "expiry", "grant", "left", "open", "outbox")
+    __slots__ = ("_beside", "append", "expiry", "grant", "left", "open", "outbox")
 
     local: Final[Literal[False]] = False
     FLAT = FLAT
 
-    def __init__(self, number: int, sender: str, target: Target, outbox: Outbox) -> None:
-        super().__init__(number, sender, target)
+    def __init__(self, number: int, sender: str, target: Target, outbox: Outbox, *, unreliable: bool = False) -> None:
+        super().__init__(number, sender, target, unreliable=unreliable)
         self.outbox = outbox
+        self._beside: Port | None = None
         self.open: Run | None = None
         self.left = -1
         self.grant = 0
@@ -77,12 +78,21 @@ class Port(Lane):
         """The proxy has left the Router's table: ask the Router for another port (L2)."""
         return self.outbox.closed
 
+    @property
+    def beside(self) -> Port:
+        """The port of the same sender and target for the unreliable class (U)."""
+        if self._beside is None:
+            self._beside = Port(0, self.sender, self.target, self.outbox, unreliable=True)
+        return self._beside
+
     async def tell_slow(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
         """Accept a message that the open run cannot take, about once in a slice.
 
         Returns when it is accepted; Expired if there was no room in time, Refused if it is too large. Gives
         way before it accepts, so that cancelled means: not sent.
         """
+        if prefs.reliability == "unreliable":
+            return await self.beside.tell_slow(data, expiry, reliable(prefs))
         if (only := carriers(prefs)) is not None:
             await checkpoint()
             return await self._hand_over(Kind.TELL, data, expiry, only)
@@ -110,6 +120,8 @@ class Port(Lane):
 
     def tell_nowait(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
         """Accept a message now, or Refused("full")."""
+        if prefs.reliability == "unreliable":
+            return self.beside.tell_nowait(data, expiry, reliable(prefs))
         self.outbox.check(len(data))
         only = carriers(prefs)
         left = self.left - len(data) - FLAT
@@ -126,10 +138,11 @@ class Port(Lane):
 
     async def send(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
         """Accept a message whose outcome somebody waits for. Returns when it is accepted."""
-        await self._hand_over(Kind.TELL, data, expiry, carriers(prefs), slot)
+        port = self.beside if prefs.reliability == "unreliable" else self
+        await port._hand_over(Kind.TELL, data, expiry, carriers(prefs), slot)
 
     async def ask(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
-        """Accept a question: the slot gets its answer, or hears why there is none."""
+        """Accept a question: the slot gets its answer, or hears why there is none. It is reliable in any case."""
         question = b"\x92" + _encode(slot.correlation) + data
         await self._hand_over(Kind.ASK, question, expiry, carriers(prefs), slot)
 
@@ -180,14 +193,18 @@ class Port(Lane):
         raise Expired(maybe_sent=False)
 
     def _successor(self) -> Port:
-        return self.outbox.reroute(self.sender, self.target.name)
+        return self.of_its_class(self.outbox.reroute(self.sender, self.target.name))
+
+    def of_its_class(self, port: Port) -> Port:
+        """The other port, or the one beside it if this one is for the unreliable class."""
+        return port.beside if self.unreliable else port
 
 
 class Outbox:
     """All that waits for one remote node, and the transmit half of the session with it.
 
     `report` hears of failed messages that nobody waits for. `reroute` finds the port that replaces one of
-    a closed outbox.
+    a closed outbox. `ids` draws the numbers of datagrams (U3).
     """
 
     def __init__(
@@ -199,6 +216,7 @@ class Outbox:
         pace: Pace,
         report: Callable[[Run, SendError], None],
         reroute: Reroute,
+        ids: Callable[[], int],
         capacity: int = CAPACITY,
         conditions: Conditions = _IN_SERVICE,
         onlooker: Onlooker | None = None,
@@ -207,6 +225,7 @@ class Outbox:
         self.clock = clock
         self.pace = pace
         self.reroute = reroute
+        self.ids = ids
         self.capacity = capacity
         self.closed = False
         self.current: Pump | None = None
@@ -220,7 +239,7 @@ class Outbox:
         self.transmit.max_message = MAX_FRAME - FRAME_MARGIN
         self.reserved = 0
         self._ports: dict[tuple[str, str], Port] = {}
-        self._answers = self.lane("", "")  # number 0, which knows no credit
+        self.lane("", "")  # answers: number 0, which knows no credit
         self._open: dict[Run, None] = {}
         self._sealed: dict[Run, None] = {}
         self._replies: list[bytes] = []
@@ -310,7 +329,7 @@ class Outbox:
         """A run that is complete: at once when nothing is on its way before it, else behind that."""
         self.transmit.admit(run)
         if self._posted == self._taken:
-            if self.current is None or not self.current.send_lone(run):
+            if self.current is None or run.lane.unreliable or not self.current.send_lone(run):
                 self._queue(run)
                 self.pump()
             else:
@@ -384,7 +403,7 @@ class Outbox:
         if self._replies and not self.closed:
             items, self._replies = self._replies, []
             deadline, self._replies_due = self._replies_due, inf
-            self.hand_over(Run(self._answers, Kind.REPLY, deadline, items))
+            self.hand_over(Run(self.lane("", ""), Kind.REPLY, deadline, items))
         self._replies.clear()
 
     # -- room and time ----------------------------------------------------------------------------------
@@ -462,7 +481,8 @@ class Outbox:
         self._leave()
         for run in self.transmit.take_queue():
             port = successor(run.lane.sender, run.lane.target.name)
-            port.outbox.adopt(run, port)
+            assert isinstance(run.lane, Port)
+            port.outbox.adopt(run, run.lane.of_its_class(port))
         self.transmit.close("connection_lost")
 
     def take_answers(self) -> list[Run]:
@@ -479,6 +499,7 @@ class Outbox:
         self.collect()
         self.closed = True
         self.current = None
+        self._ports.clear()  # they know this outbox: nothing is to be left for the collector
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None

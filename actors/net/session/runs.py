@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import Protocol
 
-from actors.errors import Delivered, Expired, Lost, Outcome, SendError
+from actors.errors import Delivered, Expired, Lost, Outcome, SendError, Sent
 from actors.net.messages import Kind
 from actors.net.messages import Lane as LaneRecord
 
@@ -40,6 +40,8 @@ class Ledger:
         match outcome:
             case Delivered():
                 self.delivered += count
+            case Sent():
+                self.sent += count
             case Expired():
                 self.expired += count
             case Lost():
@@ -79,12 +81,16 @@ class Target:
 
 
 class Lane:
-    """From one engine here to one there: a queue of its own, so that a slow engine holds up nobody else (S4)."""
+    """From one engine here to one there: a queue of its own, so that a slow engine holds up nobody else (S4).
 
-    __slots__ = ("number", "queue", "ready", "record", "sender", "target")
+    One of the unreliable class has no number on the wire, and its target's credit does not bind it (U2).
+    """
 
-    def __init__(self, number: int, sender: str, target: Target) -> None:
+    __slots__ = ("number", "queue", "ready", "record", "sender", "target", "unreliable")
+
+    def __init__(self, number: int, sender: str, target: Target, *, unreliable: bool = False) -> None:
         self.number = number
+        self.unreliable = unreliable
         self.record = LaneRecord(number, sender, target.name)
         self.sender = sender
         self.target = target

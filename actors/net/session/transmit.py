@@ -16,7 +16,7 @@ from math import ceil, inf
 
 from msgspec import msgpack
 
-from actors.errors import DELIVERED, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
+from actors.errors import DELIVERED, SENT, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
 from actors.net.session.conditions import Onlooker
@@ -57,6 +57,8 @@ class Transmit:
         self.retained: deque[Run] = deque()
         self._report = report
         self._onlooker = onlooker
+        self.unreliable: deque[Lane] = deque()
+        """Lanes of that class with something to write, by turns."""
         self._ready: deque[Lane] = deque()
         self._again: deque[Run] = deque()
         self.carrier = ""
@@ -112,7 +114,7 @@ class Transmit:
             lane.queue.append(run)
         if not lane.ready:
             lane.ready = True
-            self._ready.append(lane)
+            (self.unreliable if lane.unreliable else self._ready).append(lane)
 
     def bound(self, max_message: int) -> None:
         """The peer takes messages of so many bytes at most; larger ones that wait are refused (S14)."""
@@ -132,7 +134,7 @@ class Transmit:
     @property
     def can_write(self) -> bool:
         """Whether `write` may find something."""
-        return bool(self._again or self._ready)
+        return bool(self._again or self._ready or self.unreliable)
 
     @property
     def empty(self) -> bool:
@@ -157,6 +159,7 @@ class Transmit:
     def _waiting_lanes(self) -> Iterable[Lane]:
         yield from self._ready
         yield from self._held
+        yield from self.unreliable
         for target in self.targets.values():
             yield from target.blocked
 
@@ -328,6 +331,34 @@ class Transmit:
         parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)
         return parts
 
+    # -- the unreliable class ---------------------------------------------------------------------------
+
+    def next_unreliable(self, now: float) -> Run | None:
+        """The messages of that class that are to be written next. They stay here until `sent` or `refuse`."""
+        lanes = self.unreliable
+        while lanes:
+            lane = lanes[0]
+            run = self._next_of(lane, now)
+            if run is not None and not self._carried(run):
+                self._held.append(lanes.popleft())
+                self.held()
+                continue
+            if run is not None:
+                lanes.rotate(-1)
+                return run
+            lanes.popleft()
+            lane.ready = False
+        return None
+
+    def sent(self, run: Run, count: int) -> None:
+        """The transport has the first so many of these messages (U1)."""
+        if count:
+            self._settle(run if count == run.count else self._split(run, count), SENT)
+
+    def refuse(self, run: Run, outcome: Refused) -> None:
+        """The transport cannot carry the first of these messages."""
+        self._settle(self._split(run, 1), outcome)
+
     # -- what the receiver says -------------------------------------------------------------------------
 
     def resume(self, first: tuple[int, int], credit: Sequence[Limit]) -> None:
@@ -430,7 +461,8 @@ class Transmit:
         return run.only is None or run.items is None or self.carrier in run.only
 
     def _release(self) -> None:
-        self._ready.extend(self._held)
+        for lane in self._held:
+            (self.unreliable if lane.unreliable else self._ready).append(lane)
         self._held.clear()
 
     def _barred(self) -> Iterable[Run]:
@@ -442,7 +474,7 @@ class Transmit:
         """The transports that may carry what waits first for another connection; None if nothing does."""
         return next((run.only for run in self._barred()), None)
 
-    def refuse(self, only: frozenset[str], detail: str) -> None:
+    def give_up_barred(self, only: frozenset[str], detail: str) -> None:
         """There will be no such connection: what may go over these transports alone is given up."""
         for run in self.retained:
             if run.only == only:
@@ -553,6 +585,7 @@ class Transmit:
             lane.ready = False
         self._ready.clear()
         self._held.clear()
+        self.unreliable.clear()
         for target in self.targets.values():
             target.blocked.clear()
 

@@ -33,6 +33,8 @@ class Fabric(MemoryNetwork):
         super().__init__(rng, latency=latency, jitter=jitter, capacity=capacity)
         self.on_bytes: list[Callable[[Connection, str, str, bytes], object]] = []
         """Called with connection, sender, receiver and the bytes when they set out, as they were sent."""
+        self.on_datagram: list[Callable[[Connection, str, str, bytes], object]] = []
+        """As `on_bytes`, for each datagram, whatever becomes of it."""
         self.on_dial: list[Callable[[float, str, str], object]] = []
         """Called with the time, the host that dials, and the name of the address."""
         self.on_connect: list[Callable[[Connection], object]] = []
@@ -60,6 +62,11 @@ class Fabric(MemoryNetwork):
     def _wrote(self, pipe: SimulatedPipe, data: bytes, there: bytes) -> None:
         self._tape.add(pipe.key, there)
         for see in self.on_bytes:
+            see(pipe.connection, pipe.way.sender, pipe.way.receiver, data)
+
+    def _threw(self, pipe: SimulatedPipe, data: bytes, times: int) -> None:
+        self._tape.add(pipe.key, b"%d times " % times + data)
+        for see in self.on_datagram:
             see(pipe.connection, pipe.way.sender, pipe.way.receiver, data)
 
     def _ended(self, pipe: SimulatedPipe, reset: bool) -> None:
@@ -120,7 +127,11 @@ class Fabric(MemoryNetwork):
     def make_pipe(self, sender: str, receiver: str) -> SimulatedPipe:
         """See MemoryNetwork."""
         return SimulatedPipe(
-            self._way(sender, receiver), self.wire(sender, receiver), on_write=self._wrote, on_end=self._ended
+            self._way(sender, receiver),
+            self.wire(sender, receiver),
+            on_write=self._wrote,
+            on_datagram=self._threw,
+            on_end=self._ended,
         )
 
     def _pipes(self) -> Iterator[SimulatedPipe]:

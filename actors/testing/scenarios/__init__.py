@@ -24,6 +24,7 @@ from actors.testing.scenarios import (
     rings,
     scopes,
     sessions,
+    unreliable,
     weather,
 )
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
@@ -53,5 +54,6 @@ __all__ = [
     "scenario",
     "scopes",
     "sessions",
+    "unreliable",
     "weather",
 ]
