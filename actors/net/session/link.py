@@ -98,6 +98,8 @@ class Link:
     ) -> None:
         self.stream = stream
         self.contender = contender
+        self.carrier = stream.remote.partition(":")[0]
+        """Its transport."""
         self.owner = owner
         self.receive = receive
         self.closing = Closing()

@@ -24,9 +24,10 @@ from msgspec import Raw, msgpack
 from trio.lowlevel import ParkingLot, checkpoint
 
 from actors.errors import Expired, Refused, SendError
-from actors.messages import PREFS, TransportPrefs
+from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
 from actors.net.session.conditions import Conditions, Onlooker
+from actors.net.session.demands import Carriers, carriers, reliable
 from actors.net.session.runs import FLAT, Lane, Run, Target
 from actors.net.session.transmit import Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
@@ -91,7 +92,10 @@ class Port(Lane):
         way before it accepts, so that cancelled means: not sent.
         """
         if prefs.reliability == "unreliable":
-            return await self.beside.tell_slow(data, expiry, PREFS)
+            return await self.beside.tell_slow(data, expiry, reliable(prefs))
+        if (only := carriers(prefs)) is not None:
+            await checkpoint()
+            return await self._hand_over(Kind.TELL, data, expiry, only)
         left = self.left - len(data) - FLAT
         if left >= 0 and expiry == self.expiry:
             self.left = left
@@ -120,14 +124,17 @@ class Port(Lane):
     def tell_nowait(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
         """Accept a message now, or Refused("full")."""
         if prefs.reliability == "unreliable":
-            return self.beside.tell_nowait(data, expiry, PREFS)
+            return self.beside.tell_nowait(data, expiry, reliable(prefs))
         self.outbox.check(len(data))
+        only = carriers(prefs)
         left = self.left - len(data) - FLAT
-        if left < 0 or expiry != self.expiry:
+        if left < 0 or expiry != self.expiry or only is not None:
             if self.outbox.closed:
                 return self._successor().tell_nowait(data, expiry, prefs)
-            if not self._refilled(expiry, len(data)):
+            if not (self._refilled(expiry, len(data)) if only is None else self._has_room(expiry, len(data))):
                 raise Refused("full", f"the outbox for {self.outbox.name} has no room")
+            if only is not None:
+                return self._complete(self._told(data, expiry), only)
             left = self.left - len(data) - FLAT
         self.left = left
         self.append(data)
@@ -135,24 +142,39 @@ class Port(Lane):
     async def send(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
         """Accept a message whose outcome somebody waits for. Returns when it is accepted."""
         port = self.beside if prefs.reliability == "unreliable" else self
-        await port._hand_over(Kind.TELL, data, expiry, slot)
+        await port._hand_over(Kind.TELL, data, expiry, carriers(prefs), slot)
 
     async def ask(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
         """Accept a question: the slot gets its answer, or hears why there is none. It is reliable in any case."""
-        await self._hand_over(Kind.ASK, b"\x92" + _encode(slot.correlation) + data, expiry, slot)
+        question = b"\x92" + _encode(slot.correlation) + data
+        await self._hand_over(Kind.ASK, question, expiry, carriers(prefs), slot)
 
-    async def _hand_over(self, kind: Kind, data: bytes, expiry: float, slot: Slot) -> None:
+    async def _hand_over(
+        self, kind: Kind, data: bytes, expiry: float, only: Carriers | None, slot: Slot | None = None
+    ) -> None:
         size = len(data)
         self.outbox.check(size)
         port = self
         if self.outbox.closed or not self._has_room(expiry, size):
             port = await self._wait_room(size, expiry, Port._has_room)
-        outbox = port.outbox
-        outbox.close_run(port)
+        if slot is None:
+            return port._complete(port._told(data, expiry), only)
         run = Run(port, kind, slot.deadline, [data], [slot], slot.until)
-        run.since = outbox.clock.now()
         if kind is Kind.ASK:
-            slot.withdraw = partial(outbox.withdraw, run, slot.correlation)
+            slot.withdraw = partial(port.outbox.withdraw, run, slot.correlation)
+        port._complete(run, only)
+
+    def _told(self, data: bytes, expiry: float) -> Run:
+        return Run(self, Kind.TELL, self.outbox.clock.now() + expiry, [data])
+
+    def _complete(self, run: Run, only: Carriers | None) -> None:
+        """A run that nothing is appended to: it comes behind the open one."""
+        outbox = self.outbox
+        outbox.close_run(self)
+        run.since = outbox.clock.now()
+        if only is not None:
+            run.only = only
+            outbox.demanded(only)
         outbox.hand_over(run)
 
     def _refilled(self, expiry: float, size: int) -> bool:
@@ -212,6 +234,8 @@ class Outbox:
         self.current: Pump | None = None
         self.emptied: Callable[[], None] | None = None
         """Called whenever nothing is left here, if the proxy wants to know."""
+        self.demanded: Callable[[Carriers], object] = _unheard
+        """Called with the transports that a message demands."""
         self.transmit = Transmit(epoch, report, onlooker)
         self._conditions = conditions
         self._onlooker = onlooker
@@ -488,6 +512,9 @@ class Outbox:
             self._alarm.cancel()
             self._alarm = None
         self._lot.unpark_all()
+
+
+def _unheard(only: Carriers) -> None: ...
 
 
 def _nowhere(data: bytes) -> None:
