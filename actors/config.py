@@ -12,7 +12,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -98,7 +98,8 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...] = ("tcp://127.0.0.1:0",)
     """Addresses to accept connections on, as URLs."""
     peers: tuple[str, ...] = ()
-    """Nodes to keep a permanent link to: lines that `actors advert` printed there."""
+    """Nodes to keep a permanent link to: lines that `actors advert` printed there; or their NodeIDs, where `adverts`
+    or the state folder know where they are."""
     adverts: tuple[Path, ...] = ()
     """Files with such lines, of nodes to know; without a link until something is sent to them."""
     engines: tuple[Reference, ...] = ()
@@ -114,6 +115,10 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     """A folder to write down in what comes in, for `actors replay`."""
     insecure: bool = False
     """Allow plain transports beyond the loopback interface."""
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    """What goes to stderr. Default: errors of a node that somebody started by hand, nothing of one of a cluster."""
+    log_json: bool = False
+    """As JSON lines."""
     limits: Limits = Limits()
 
 

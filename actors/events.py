@@ -136,6 +136,12 @@ class PeerRefused(Event):
     why: str
 
 
+class StateNotWritten(Event):
+    """The state folder does not take what the node is to remember. It goes on, and tries again."""
+
+    why: str
+
+
 class HostileConnection(Event):
     """Someone unproven broke the protocol at an address of ours, and was closed."""
 
@@ -157,6 +163,7 @@ AnyEvent: TypeAlias = (
     | AdvertRejected
     | DuplicateIdentity
     | PeerRefused
+    | StateNotWritten
     | HostileConnection
 )
 """Every event there is."""

@@ -33,7 +33,7 @@ from actors.net.figures import address_snapshots, door_snapshot, link_snapshot, 
 from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
-from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.adverts import NodeAdvert, parse_peer
 from actors.net.router import Router
 from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
@@ -53,6 +53,7 @@ from actors.net.vocabulary import (
     SetPermanence,
     StopNetwork,
 )
+from actors.remembered import CONFIGURATION, Remembered
 from actors.runtime import Asks, Runtime, Witness, open_service_nursery, unwrapped
 from actors.runtime.figures import engine_snapshots, work_snapshot
 from actors.snapshots import (
@@ -72,8 +73,8 @@ from transports.schemes import MISSING
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
-_NODE, _CONFIGURATION = "node", "configuration"
-"""Who holds permanence: `Node.connect`, and the list of peers (L5)."""
+_NODE = "node"
+"""Who holds the links of `Node.connect` (L5)."""
 
 
 class Node:
@@ -287,7 +288,7 @@ async def open_node(
     name: str = "",
     listen: Sequence[str] = DEFAULT_LISTEN,
     adverts: Iterable[NodeAdvert | str] = (),
-    peers: Iterable[NodeAdvert | str] = (),
+    peers: Iterable[NodeAdvert | NodeID | str] = (),
     state_dir: str | PathLike[str] | None = None,
     transports: Sequence[Transport] | None = None,
     insecure: bool = False,
@@ -304,7 +305,9 @@ async def open_node(
     """Run a node for the length of the block.
 
     key: who the node is; by default the key of `state_dir`, else a new one. listen: URLs to accept connections on.
-    adverts: other nodes to know from the start; peers: those to keep a permanent link to. insecure: allow plain
+    adverts: other nodes to know from the start; peers: those to keep a permanent link to, by their adverts, or by
+    their NodeIDs where `adverts` or `state_dir` know the rest. state_dir: a folder to remember by: key, boot number,
+    adverts, who holds links for permanent; nothing is remembered without one. insecure: allow plain
     transports beyond the loopback interface. limits: what bounds the node.
     policy: whom it dials and lets in (`actors.admission`).
 
@@ -329,6 +332,7 @@ async def open_node(
     runtime.witness = witness
     runtime.asks = Asks(random.getrandbits(62))
     network = Network(key, incarnation, runtime, random, cfg, conditions, policy)
+    memory = Remembered(state, network) if state else None
     runtime.next_stay = count(incarnation.random >> 1).__next__
     runtime.gateway = network.table.outlet
     runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
@@ -341,8 +345,11 @@ async def open_node(
     network.schemes = frozenset(by_scheme)
     async with _listening(listen, by_scheme) as listeners:
         node.addresses = tuple(str(listener.address) for _, listener in listeners)
-        network.advert = NodeAdvert.sign(
-            key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
+        weighted = [(url, WEIGHT) for url in node.addresses]
+        network.advert = (
+            memory.advertise(weighted, now_ms=wall_ms)
+            if memory
+            else NodeAdvert.sign(key, weighted, version=max(1, wall_ms), created=wall_ms)
         )
         with unwrapped() as body:
             try:
@@ -350,21 +357,31 @@ async def open_node(
                     await services.start(runtime.serve)
                     try:
                         await _start_network(network, by_scheme, listeners)
+                        if memory:
+                            services.start_soon(memory.serve)
+                            memory.restore()
                         for advert in adverts:
                             node.learn(advert)
                         for peer in peers:
-                            node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
+                            node.set_permanence(_met(node, peer), True, holder=CONFIGURATION)
                         with body:
                             with network.stay:
                                 yield node
                             if network.taken:
                                 raise IdentityTaken(network.taken)
-                        await _stop_network(runtime, cfg)
+                        await _stop_network(network, listeners)
                     finally:
                         runtime.stopping = network.table.stopping = True  # whoever sends from here on hears of it
                         services.cancel_scope.cancel()
             finally:
                 network.table.close()
+
+
+def _met(node: Node, peer: NodeAdvert | NodeID | str) -> NodeID:
+    """A peer that the settings name: by its advert, or by its NodeID alone."""
+    if isinstance(peer, str):
+        peer = parse_peer(peer)
+    return peer if isinstance(peer, NodeID) else node.learn(peer)
 
 
 def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
@@ -435,10 +452,14 @@ async def _start_network(
     await runtime.ask(ROUTER, ConnectedNodes())  # it has started when it answers
 
 
-async def _stop_network(runtime: Runtime, cfg: NetworkCfg) -> None:
-    """Users' engines end, then every proxy drains (D5)."""
-    await runtime.stop_engines()
-    with trio.move_on_after(cfg.drain_timeout + 5), suppress(ActorError):
+async def _stop_network(network: Network, listeners: list[tuple[str, Listener]]) -> None:
+    """Nobody comes any more; users' engines handle what they have, and end; then every proxy drains (D5)."""
+    runtime, within = network.runtime, network.cfg.drain_timeout
+    for _, listener in listeners:
+        await listener.aclose()
+    network.say_goodbye()
+    await runtime.stop_engines(within / 2)
+    with trio.move_on_after(within + 5), suppress(ActorError):
         for proxy in await runtime.ask(ROUTER, StopNetwork()):
             cell = runtime.find(proxy.name)
             if cell is not None:

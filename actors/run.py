@@ -1,7 +1,8 @@
 """What a node process does, from its settings to its end. The command `actors run` calls it; nothing else does.
 
     actors run [-c node.toml] [--name a] [--listen URL]… [--app module:setup] [--engines module:Class]…
-               [--record DIR] [--control PATH] [--faults JSON] [--ready-fd N] [--lifeline-fd N]
+               [--record DIR] [--log-level info] [--log-json] [--control PATH] [--faults JSON]
+               [--ready-fd N] [--lifeline-fd N]
 
 The last four are for a process that starts this one, and in no help. With faults, the node is one of a local
 cluster: its connections can be troubled over the control socket. To ready-fd the node writes one line:
@@ -21,6 +22,7 @@ from typing import NamedTuple
 
 import msgspec
 import trio
+from msgspec.structs import replace
 
 from actors.admission import Admission, AllowList, DenyList, all_of, sorted_out
 from actors.app import call_setup, load_engine, load_setup
@@ -32,9 +34,10 @@ from actors.control.server import serve_control
 from actors.control.sockets import runtime_directory, socket_path
 from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
-from actors.identity import NodeKey
+from actors.identity import NodeID, NodeKey
 from actors.keyfile import load_key
-from actors.net.proving.adverts import NodeAdvert
+from actors.logs import log_events, open_logs
+from actors.net.proving.adverts import parse_peer
 from actors.node import Node, open_node
 from actors.recording.recorder import Recorder, open_recorder
 from actors.snapshots import NodeSnapshot
@@ -44,6 +47,8 @@ from transports.errors import AddressInUse, TransportError
 
 CLUSTER = "run"
 """The cluster, and so the directory, of nodes that are started one by one."""
+_UNLOGGED = 1024
+"""Events that may wait to be logged."""
 ORPHAN_GRACE = 5.0
 """Seconds that a node takes to stop when its starter has died, before it ends without."""
 
@@ -62,7 +67,7 @@ async def run_node(
     `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. With `troubles` its
     clients may trouble the node's connections. `on_ready` is called once the node serves. Raises ActorError for what
     is wrong with settings, app or sockets; with ready_fd it is written there instead, and 78 or 1 returned. A second
-    SIGINT ends the process at once.
+    signal ends the process at once, with 128 and its number.
     """
     life = Life()
     if lifeline_fd is not None:
@@ -73,9 +78,12 @@ async def run_node(
         on_ready(node)
 
     troubled = None if troubles is None else Troubled(troubles)
+    if ready_fd is None and config.log_level is None:
+        config = replace(config, log_level="error")
     try:
         socket = control or socket_path(CLUSTER, config.name)
-        await _run(Order(config, _key(config), socket, troubled, ready), life)
+        with open_logs(config.name, config.log_level, json=config.log_json):
+            await _run(Order(config, _key(config), socket, troubled, ready), life)
         return life.exit_code
     except Exception as error:  # also in groups, as nurseries raise them
         cause = _translated(leaf(error))
@@ -108,12 +116,14 @@ class Life:
         self.over.set()
 
     async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """SIGTERM and SIGINT stop the node; the second SIGINT ends the process."""
+        """SIGTERM and SIGINT stop the node; the second of either ends the process."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
+            before = False
             async for signum in signals:
-                if signum == signal.SIGINT and self.exit_code:
-                    os._exit(self.exit_code)
+                if before:
+                    os._exit(128 + signum)
+                before = True
                 if signum == signal.SIGINT:
                     self.exit_code = 130
                 self.end()
@@ -133,17 +143,19 @@ async def _run(order: Order, life: Life) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(life.watch_signals)
         with _recording(order) as recorder:
-            await _live(order, life, recorder)
+            await _live(order, life, recorder, nursery)
         nursery.cancel_scope.cancel()
     if order.control.parent.parent == runtime_directory():
         remove_directory(order.control.parent)  # the directory of a cluster goes with its last node
 
 
-async def _live(order: Order, life: Life, recorder: Recorder | None) -> None:
+async def _live(order: Order, life: Life, recorder: Recorder | None, beside: trio.Nursery) -> None:
     config = order.config
     setup = load_setup(config.app) if config.app else None
     engines = [load_engine(reference) for reference in config.engines]
     async with _open(order, recorder) as node:
+        if config.log_level:
+            beside.start_soon(log_events, node.events.subscribe(_UNLOGGED))
         with life.beginning:
             for name, engine in engines:
                 node.spawn(engine, name)
@@ -204,7 +216,8 @@ def _policy(config: NodeConfig) -> Admission:
     """What `allow` and `deny` say. Whom the node is to keep a link to is allowed."""
     nodes, networks = sorted_out(config.allow)
     if nodes:
-        nodes |= {NodeAdvert.parse(line).id for line in config.peers}
+        peers = [parse_peer(line) for line in config.peers]
+        nodes |= {peer if isinstance(peer, NodeID) else peer.id for peer in peers}
     denied, denied_networks = sorted_out(config.deny)
     return all_of(
         DenyList(nodes=denied, networks=denied_networks),

@@ -75,6 +75,32 @@ class NodeSnapshot(Snapshot):
     """How long one turn of its event loop took, while it answered."""
 
 
+class AddressSnapshot(Snapshot):
+    """One address of a peer: when it would be dialed, and why."""
+
+    url: str
+    weight: float
+    after: float | None
+    """Seconds after the first of a race; None if it is not dialed."""
+    why: str
+    failures: int
+    """In a row."""
+    error: str
+    """The last one, in words."""
+    proven: int
+    """Connections proven over it."""
+    rtt_ms: float | None
+    in_use: bool
+    score: float = 0.0
+    """Weight against distance, the last thing that decides."""
+    tried_ago: float | None = None
+    """Seconds since it was dialed last; None if it never was."""
+    cools_for: float = 0.0
+    """Seconds for which its last failure puts it behind the others."""
+    better_in: float | None = None
+    """Seconds until the link is tried over it, which stands over a worse one; None if it is no better."""
+
+
 class ProxySnapshot(Snapshot):
     """One Node Proxy: what `node` knows of its link to `peer`."""
 
@@ -107,6 +133,8 @@ class ProxySnapshot(Snapshot):
     """Attempts and short connections in a row."""
     retry_in: float | None = None
     """Seconds to the next attempt; None while none is due."""
+    addresses: tuple[AddressSnapshot, ...] = ()
+    """The peer's, in the order in which they would be dialed now; only where they were asked for."""
     p50_ms: float | None = None
     """From the acceptance of a message until its arrival is known here, in the last minute or two."""
     p99_ms: float | None = None
@@ -118,24 +146,6 @@ class StepSnapshot(Snapshot):
     ago: float
     state: str
     why: str
-
-
-class AddressSnapshot(Snapshot):
-    """One address of a peer: when it would be dialed, and why."""
-
-    url: str
-    weight: float
-    after: float | None
-    """Seconds after the first of a race; None if it is not dialed."""
-    why: str
-    failures: int
-    """In a row."""
-    error: str
-    """The last one, in words."""
-    proven: int
-    """Connections proven over it."""
-    rtt_ms: float | None
-    in_use: bool
 
 
 class LinkSnapshot(Snapshot):

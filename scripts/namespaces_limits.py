@@ -16,7 +16,7 @@ import trio
 from figures import Figure
 from namespaces_app import Count
 from namespaces_children import open_child
-from namespaces_world import ROOT, Watch, link, linked, look_until, nodes_on, sink, until, watching
+from namespaces_world import ROOT, Watch, linked, look_until, nodes_on, sink, until, watching
 
 from actors.control.client import open_control
 from actors.testing.hosts import Host, open_hosts
@@ -78,7 +78,7 @@ async def no_more_files(cycles: int) -> list[Figure]:
     async with AsyncExitStack() as stack:
         a, b, c = await stack.enter_async_context(open_hosts("a", "b", "c"))
         node, friend = await stack.enter_async_context(nodes_on(a, b, limits={"backoff_cap_seconds": 0.5}))
-        await link(node, friend)
+        await friend.control.connect(str(node.id))  # it alone, so that no two dials meet
         address = parse_address((await node.snapshot()).addresses[0])
         assert isinstance(address, HostAddress)
         strangers = await stack.enter_async_context(open_child("sockets", c, address.host, str(address.port)))

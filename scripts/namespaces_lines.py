@@ -15,7 +15,7 @@ from actors.testing.hosts.host import Protocol
 from transports.addresses import HostAddress, parse_address
 
 BAD: Final = Weather(delay=0.05, jitter=0.01, loss=0.05, seed=10)
-SCHEMES: Final = ("tls", "wss", "quic", "tcp", "ws", "tls")
+SCHEMES: Final = ("tls", "wss", "quic", "tls", "wss", "quic")
 """Six addresses."""
 DIALS: Final = 3
 """A second, at most (PROTOCOL A4)."""

@@ -166,7 +166,7 @@ def key_line(seed: bytes) -> bytes:
 
 def peer_records() -> tuple[bytes, ...]:
     """Files of the state folder."""
-    known = PeerRecord(advert=vectors()["advert"], permanent=True)
+    known = PeerRecord(advert=vectors()["advert"], holders=("console",))
     return msgspec.json.encode(known) + b"\n", msgspec.json.encode(PeerRecord()) + b"\n"
 
 

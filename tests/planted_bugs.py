@@ -23,6 +23,7 @@ _ROUTER = "actors.net.router"
 _SESSION = "actors.net.session.session"
 _SLOTS = "actors.net.proving.slots"
 _TRANSMIT = "actors.net.session.transmit"
+_UNRELIABLE = "actors.net.session.unreliable"
 
 # -- mended once ------------------------------------------------------------------------------------------
 
@@ -384,6 +385,28 @@ INVENTED = (
         needs="messages of one lane that are queued one by one while an idle link is being closed",
         found_by="idle-close",
         seeds=(4, 10, 103),
+    ),
+    Bug(
+        name="copies-of-datagrams-are-taken",
+        module=_UNRELIABLE,
+        right="        if number in self._known:\n            return False\n",
+        wrong="        if number in self._known:\n            return True\n",
+        undoes="of a datagram that arrives twice the second copy is dropped (U3)",
+        breaks=("P2",),
+        needs="a network that carries a datagram twice",
+        found_by="unreliable",
+        seeds=(1, 2, 3),
+    ),
+    Bug(
+        name="sent-counts-as-delivered",
+        module=_TRANSMIT,
+        right="self._split(run, count), SENT)",
+        wrong="self._split(run, count), DELIVERED)",
+        undoes="nothing more is known of an unreliable message than that it was sent (U1)",
+        breaks=("P1",),
+        needs="an unreliable message",
+        found_by="unreliable",
+        seeds=(0, 1, 2),
     ),
 )
 

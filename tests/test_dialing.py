@@ -10,6 +10,7 @@ from proxies import CFG, ID, KEYS, Bench, bench, virtual
 
 from actors.identity import NodeKey
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.upgrade import UpgradeCfg
 from actors.net.network import NetworkCfg
 from actors.net.proving.adverts import NodeAdvert
 from actors.node import open_node
@@ -64,7 +65,7 @@ async def test_a_favourite_in_a_black_hole_costs_less_than_a_second_and_is_not_d
 @virtual
 async def test_a_bad_address_is_tried_again_when_it_has_cooled_down() -> None:
     async with bench("b") as nodes:
-        await nodes.start("a", know=False, cfg=CFG)
+        await nodes.start("a", know=False, cfg=NetworkCfg(upgrade=UpgradeCfg(first=600)))
         nodes.wires.refused.add("bad")
         know(nodes, ("memory://bad", 9), ("memory://b", 1))
         nodes["a"].set_permanence(ID["b"], True)

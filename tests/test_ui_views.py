@@ -9,7 +9,7 @@ from rich.text import Text
 from ui_world import World, closely, down, proxy, told
 
 from actors.console.ui.actions import Able
-from actors.console.ui.bindings import BINDINGS
+from actors.console.ui.bindings import bindings
 from actors.console.ui.columns import Column, fit, table, window
 from actors.console.ui.looks import LOOKS
 from actors.console.ui.screen import Screen
@@ -212,7 +212,7 @@ def test_dead_letters_are_by_reason_with_the_head_of_the_last() -> None:
 def test_the_help_sheet_has_every_binding_and_fits() -> None:
     world = World("a", able=Able(faults=True))
     world.press("?")
-    for binding in BINDINGS:
+    for binding in bindings(readonly=False, faults=True):
         assert binding.words in world.text(80, 40)
         assert binding.words in world.text(80, 24)
 

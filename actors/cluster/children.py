@@ -172,10 +172,10 @@ async def stop_all(children: Iterable[Child], grace: float = GRACE) -> None:
         await together(partial(child.stop, grace) for child in children)
 
 
-async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) -> NodeSnapshot:
-    """Start one node that outlives this process; returns when it is ready. NodeConfigError if it never will be.
+async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) -> tuple[Child, NodeSnapshot]:
+    """Start one node that can outlive this process, if it is released; returns when it is ready.
 
-    `lifeline` is a file descriptor that the node is to end with.
+    NodeConfigError if it never will be. `lifeline` is a file descriptor that the node is to end with.
     """
     child = await _start(start, log, lifeline)
     try:
@@ -183,8 +183,7 @@ async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) ->
     except BaseException:
         await child.stop()
         raise
-    child.release()
-    return ready
+    return child, ready
 
 
 async def _start(start: NodeProcess, log: Path | None, lifeline: int | None = None) -> Child:

@@ -11,14 +11,16 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from actors.config import NodeConfig, SettingError, advert_lines
 from actors.console.doctor_words import Finding, good, problem, warning
 from actors.control.sockets import MAX_PATH, runtime_directory
 from actors.errors import ActorError
+from actors.identity import NodeID
 from actors.keyfile import load_key
-from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.adverts import NodeAdvert, parse_peer
 from actors.state import StateDir
 from transports.addresses import HostAddress, QUICAddress, TransportAddress, UDPAddress, parse_address
 from transports.errors import AddressError
@@ -149,15 +151,30 @@ def _state_folder(path: Path) -> Finding:
 
 def _adverts(config: NodeConfig) -> Iterator[Finding]:
     try:
-        lines = [*config.peers, *advert_lines(config)]
-        known = [NodeAdvert.parse(line) for line in lines]
+        peers = [parse_peer(line) for line in config.peers]
+        known = [NodeAdvert.parse(line) for line in advert_lines(config)]
+        known += [peer for peer in peers if isinstance(peer, NodeAdvert)]
+        named = {peer for peer in peers if isinstance(peer, NodeID)}
+        lost = named - {advert.id for advert in known} - _remembered(config.state_dir)
     except SettingError as error:
         yield problem("adverts", str(error), error.hint)
     except ActorError as error:
         yield problem("adverts", f"one of peers or adverts: {error}", error.hint)
     else:
-        if known:
-            yield good("adverts", f"{len(known)} read, each signed by its node; {len(config.peers)} permanent peers")
+        if lost:
+            words = ", ".join(sorted(node.short for node in lost))
+            yield warning("adverts", f"nothing says where {words} is", "print its advert there, and put it into peers")
+        elif known or named:
+            yield good("adverts", f"{len(known)} read, each signed by its node; {len(peers)} permanent peers")
+
+
+def _remembered(path: Path | None) -> set[NodeID]:
+    """Whose adverts lie in the state folder. What is wrong with it is another finding."""
+    if path is None or not (path / "peers").is_dir():
+        return set()
+    with suppress(ActorError):
+        return {node for node, record in StateDir(path).peers().items() if record.advert is not None}
+    return set()
 
 
 def _control(name: str) -> Finding:

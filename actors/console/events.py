@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
     from actors.control.messages import Happened
     from actors.control.sockets import NodeSocket
+
+_AGAIN = 0.5
+"""Seconds between two looks for a node that has ended, and may come again."""
 
 
 async def events(
@@ -60,22 +64,39 @@ async def _listen(nodes: Sequence[NodeSocket], seconds: float | None, show: Call
 
     from actors.console.signals import end_by_signal
     from actors.control.client import open_control
+    from actors.errors import ActorError
+
+    heard = set[str]()
 
     async def hear(node: NodeSocket) -> None:
-        async with open_control(node.path) as control, control.events() as happening:
-            async for event in happening:
-                show(node.name, event)
+        heard.add(node.name)
+        try:
+            async with open_control(node.path) as control, control.events() as happening:
+                async for event in happening:
+                    show(node.name, event)
+        finally:
+            heard.discard(node.name)
+
+    async def hear_again(node: NodeSocket) -> None:
+        """Over all its lives, as long as there is anybody to hear."""
+        await hear(node)
+        while heard:
+            await trio.sleep(_AGAIN)
+            with suppress(ActorError):
+                await hear(node)
 
     with trio.move_on_after(inf if seconds is None else seconds):
         async with trio.open_nursery() as nursery:
             await nursery.start(end_by_signal)
             async with trio.open_nursery() as listeners:
                 for node in nodes:
-                    listeners.start_soon(hear, node)
+                    listeners.start_soon(hear_again, node)
             nursery.cancel_scope.cancel()
 
 
 def _show(names: dict[str, str], node: str, event: Happened, *, kinds: frozenset[str], grep: str, json: bool) -> None:
+    from time import time
+
     from actors.console.envelope import line
     from actors.console.words import clean, write
 
@@ -85,5 +106,7 @@ def _show(names: dict[str, str], node: str, event: Happened, *, kinds: frozenset
     for node_id, name in names.items():
         words = words.replace(node_id, name)
     if grep in words.casefold():
-        told = {"node": node, "event": event.event, "at": event.at, **event.data}
+        told = {"time": round(time(), 6), "node": node, "event": event.event, "at": event.at, **event.data}
+        if peer := names.get(str(event.data.get("peer"))):
+            told["peer_name"] = peer
         write(line(told) if json else f"{clean(words)}\n".encode())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from actors.control.messages import Troubles
     from actors.snapshots import NodeSnapshot
 
+LogLevel = Literal["debug", "info", "warning", "error"]
 _hidden = Parameter(show=False)
 
 
@@ -31,6 +32,8 @@ async def run(
     deny: Annotated[list[str] | None, flag("A node or network not to deal with; repeatable.")] = None,
     record: Annotated[Path | None, Parameter(help="Write down there what comes in; see actors replay.")] = None,
     insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
+    log_level: Annotated[LogLevel | None, flag("Log to stderr from this level on; errors by default.")] = None,
+    log_json: Annotated[bool | None, flag("Log as JSON lines, with fields.")] = None,
     control: Annotated[Path | None, _hidden] = None,
     faults: Annotated[str | None, _hidden] = None,
     ready_fd: Annotated[int | None, _hidden] = None,
@@ -48,16 +51,18 @@ async def run(
     flags = {
         "name": name, "key": key, "state_dir": state_dir, "listen": listen, "peers": peers, "adverts": adverts,
         "engines": engines, "app": app, "allow": allow, "deny": deny, "record": record, "insecure": insecure,
+        "log_level": log_level, "log_json": log_json,
     }  # fmt: skip
     settings = load_config(config, environ=os.environ, flags=flags)
     if settings.record is not None:
         fix_hash_seed()
 
+    # What was imported stays for good: 40,000 objects that no full collection need look at. This process is ours; in a
+    # user's own program the collector is the user's.
+    gc.collect()
+    gc.freeze()
+
     def ready(node: NodeSnapshot) -> None:
-        # What was imported stays for good: 50,000 objects that each full collection need not look at. This process is
-        # ours; in a user's own program the collector is the user's.
-        gc.collect()
-        gc.freeze()
         if ready_fd is None:
             _say_ready(node, json)
 

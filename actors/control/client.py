@@ -71,9 +71,9 @@ class ControlClient:
         """The node's figures."""
         return (await self._call(m.GetNode(), m.NodeIs)).node
 
-    async def proxies(self) -> tuple[ProxySnapshot, ...]:
-        """Its Node Proxies."""
-        return (await self._call(m.GetProxies(), m.ProxiesAre)).proxies
+    async def proxies(self, *, addresses: bool = False) -> tuple[ProxySnapshot, ...]:
+        """Its Node Proxies; addresses: with what `explain` says of each."""
+        return (await self._call(m.GetProxies(addresses=addresses), m.ProxiesAre)).proxies
 
     async def engines(self) -> tuple[EngineSnapshot, ...]:
         """Its engines."""

@@ -92,7 +92,9 @@ class NodeIs(ControlReply, tag="node"):
 
 
 class GetProxies(ControlRequest, tag="proxies"):
-    """-> ProxiesAre"""
+    """addresses: also each peer's addresses. -> ProxiesAre"""
+
+    addresses: bool = False
 
 
 class ProxiesAre(ControlReply, tag="proxies"):

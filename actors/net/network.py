@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import inf
 from random import Random
 from typing import TypeAlias
 
@@ -22,6 +23,7 @@ from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.crowd import Crowd
 from actors.net.connecting.locality import is_local
+from actors.net.connecting.upgrade import UpgradeCfg
 from actors.net.door import Door
 from actors.net.life.table import Life, Phase
 from actors.net.loans import Loans
@@ -37,6 +39,8 @@ from actors.net.session.runs import Ledger, Run
 from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
+COME_AGAIN = 1.0
+"""Seconds after which peers may dial a node again that stops."""
 _MAX_CLAIMED_BOOT = 1 << 63
 _PATH = 16
 """Phases of a proxy that are remembered."""
@@ -49,6 +53,7 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
 
     backoff: BackoffCfg = BackoffCfg()
     liveness: LivenessCfg = LivenessCfg()
+    upgrade: UpgradeCfg = UpgradeCfg()
     handshake_timeout: float = 5.0
     """From accept or dial to the peer's Resume (H9)."""
     attempt_timeout: float = 30.0
@@ -96,7 +101,9 @@ class Network:
         self.random = random
         self.cfg = cfg
         self.peers: Peers[Receive] = Peers(cfg.peers)
-        self.peers.forgotten = self.conditions.forgot
+        self.peers.forgotten = self._forgotten
+        self.changed: Callable[[NodeID], object] = _unnoticed
+        """Hears of each node whose advert or whose holders are other ones now; of this very node, too."""
         self.epochs = count(1).__next__
         """Names for transmit halves and receive records; never the same twice in an incarnation (S1)."""
         self.advert: NodeAdvert | None = None
@@ -126,6 +133,8 @@ class Network:
         """The last incarnation of this node that a peer has accepted."""
         self.taken: str = ""
         """Why this node has to stop: another one runs with its key (I3)."""
+        self.stop_by = inf
+        """When a node that stops will have stopped (D5)."""
         self.stay = trio.CancelScope()
         """Around the block of this node; cancelled when it has to stop."""
         self._tellers: set[NodeID] = set()
@@ -142,11 +151,16 @@ class Network:
         record = self.peers.open(advert.id)
         if record.advert is None or record.advert.version < advert.version:
             record.advert, record.learned_from = advert, learned_from
-            return True
-        if learned_from is None and record.learned_from is not None and record.advert == advert:
+        elif learned_from is None and record.learned_from is not None and record.advert == advert:
             record.learned_from = None  # now from a friend: its local addresses count, too (A4)
-            return True
-        return False
+        else:
+            return False
+        self.changed(advert.id)
+        return True
+
+    def _forgotten(self, node: NodeID) -> None:
+        self.conditions.forgot(node)
+        self.changed(node)
 
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
@@ -157,6 +171,14 @@ class Network:
         if self.advert is not None:
             addresses = [(address.url, address.weight) for address in self.advert.addresses]
             self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
+            self.changed(self.key.id)
+
+    def say_goodbye(self) -> None:
+        """This node stops: peers keep what is new for its next run, so that what has come can be handled (D5)."""
+        self.stop_by = self.clock.now() + self.cfg.drain_timeout
+        for entry in self.table:
+            if entry.session is not None:
+                entry.session.say_goodbye(COME_AGAIN)
 
     def is_outlived_by(self, newest: Incarnation) -> bool:
         """Whether a peer that knows this incarnation of this node would refuse ours (I2, I4)."""
@@ -218,6 +240,10 @@ class Outlook(Struct):
     failures: int = 0
     due: float | None = None
     """When the next attempt starts."""
+    better: tuple[str, ...] = ()
+    """Addresses that are worth a move of the link, best first."""
+    better_due: float | None = None
+    """When the next of them is tried."""
     path: deque[Step] = field(default_factory=lambda: deque(maxlen=_PATH))
 
 
@@ -290,6 +316,7 @@ class Table:
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
         )
+        outbox.demanded = record.demand
         entry = self._entries[peer] = Entry(record, outbox, network.clock.now())
         record.proxied = True
         self.announce(peer)
@@ -345,6 +372,9 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _unnoticed(_: NodeID) -> None: ...
 
 
 def _next(boot: int) -> int:

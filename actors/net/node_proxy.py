@@ -18,10 +18,11 @@ from actors.engine import Engine, LocalCfg, MailboxStatistics, on
 from actors.events import Connected, Disconnected, ProxyChanged
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
+from actors.net.connecting.upgrade import Upgrade
 from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
 from actors.net.messages import Advert, AdvertStale, Disperse, Frame
-from actors.net.network import Entry, Network, NetworkCfg, Step
+from actors.net.network import COME_AGAIN, Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
@@ -29,12 +30,14 @@ from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
 from actors.net.session.session import DEAF, Session
 from actors.net.settling import Settling
+from actors.net.upgrading import Demands, Upgrading
 from actors.net.vocabulary import (
     ROUTER,
     AdvertCame,
     AdvertChanged,
     Attach,
     AttemptOver,
+    Demanded,
     DialNow,
     Disconnect,
     DrainDue,
@@ -44,12 +47,14 @@ from actors.net.vocabulary import (
     HandshakeStarted,
     IdleAgreed,
     LinkEnded,
+    LinkStands,
     Migrate,
     OfferAdvert,
     PermanenceChanged,
     RetryDue,
     StopProxy,
     TurnedAway,
+    UpgradeDue,
 )
 from actors.net.wire import encode
 
@@ -68,7 +73,7 @@ class NodeProxyLocalCfg(LocalCfg):
 NodeProxyLocalState: TypeAlias = DialState
 """spec: NodeProxyLocalState. Where its dials stand; whatever is said over its connections is the session's."""
 NodeProxyMailboxState: TypeAlias = MailboxStatistics
-NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue
+NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue | UpgradeDue | Demanded
 NodeProxyActionArguments: TypeAlias = Facts
 """spec: what a guard hands to its action; here, the facts that the life machine decides by."""
 
@@ -82,6 +87,8 @@ class NodeProxy(Engine):
     state: NodeProxyLocalState  # spec S13: "Environment"
     session: Session
     dialing: Dialing
+    upgrading: Upgrading
+    demands: Demands
     settling: Settling
     delivery: Delivery
 
@@ -111,6 +118,7 @@ class NodeProxy(Engine):
         )
         entry.session = session
         state = NodeProxyLocalState(Backoff(network.cfg.backoff))
+        dialing = Dialing(network, entry, session, state)
         state.backoff.quiet(record.quiet_until)
         return cls(
             settings=NodeProxyLocalCfg(network=network.cfg),
@@ -118,7 +126,9 @@ class NodeProxy(Engine):
             entry=entry,
             state=state,
             session=session,
-            dialing=Dialing(network, entry, session, state),
+            dialing=dialing,
+            upgrading=Upgrading(dialing, Upgrade(network.cfg.upgrade)),
+            demands=Demands(dialing),
             settling=Settling(network, entry),
             delivery=delivery,
         )
@@ -129,6 +139,7 @@ class NodeProxy(Engine):
     def started(self, _: Started) -> None:
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
+        self.entry.outbox.transmit.held = self._held
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
@@ -168,6 +179,25 @@ class NodeProxy(Engine):
     def advert_changed(self, _: AdvertChanged) -> None:
         """New addresses wake a proxy that waits."""
         self._step(Event.ADVERT_CHANGED, "a newer advert")
+        self._look_for_better()
+
+    @on(LinkStands)
+    def link_stands(self, _: LinkStands) -> None:
+        """There may be a better way than the one by which it came about."""
+        self._look_for_better()
+
+    @on(Demanded)
+    def demanded(self, _: Demanded) -> None:
+        """What the connection may not carry waits for another: the session moves there, all of it (C4, C7)."""
+        self.entry.outbox.transmit.held = self._held
+        due = self.demands.look()
+        if due is not None:
+            self.set_timer(Demanded(), after=due - self.now)
+
+    @on(UpgradeDue)
+    def upgrade_due(self, _: UpgradeDue) -> None:
+        """A better address may work by now; one that does takes the session over (C7)."""
+        self._look_for_better()
 
     @on(RetryDue)
     def retry_due(self, _: RetryDue) -> None:
@@ -223,6 +253,7 @@ class NodeProxy(Engine):
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
         self.state.backoff.proven(self.now)
         self.cancel_timer(EstablishDue())
+        link.dialed = msg.dialed
         msg.taken(link)
         self._step(Event.PROVEN, "accepted" if msg.greet else "dialed")
         self._offer_advert(link, msg.advert_yours)
@@ -330,6 +361,17 @@ class NodeProxy(Engine):
         outlook, backoff = self.entry.outlook, self.state.backoff
         outlook.due, outlook.failures = backoff.due, backoff.failures
 
+    def _look_for_better(self) -> None:
+        due = self.upgrading.look() if self.state_of_life.phase is Phase.READY else None
+        if due is None:
+            self.cancel_timer(UpgradeDue())
+        else:
+            self.set_timer(UpgradeDue(), after=due - self.now)
+
+    def _held(self) -> None:
+        self.entry.outbox.transmit.held = _unheard
+        self.post(Demanded())
+
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
         waits = self.entry.life.phase in (Phase.DIALING, Phase.HANDSHAKING, Phase.BACKOFF, Phase.DRAINING)
@@ -359,9 +401,10 @@ class NodeProxy(Engine):
 
     def _drain(self) -> None:
         self.dialing.cancel()
-        self.session.say_goodbye(retry_after=1.0)
+        self.session.say_goodbye(COME_AGAIN)
         self.entry.outbox.pump()
-        self.set_timer(DrainDue(), after=self.network.cfg.drain_timeout)
+        left = min(self.network.cfg.drain_timeout, self.network.stop_by - self.now)
+        self.set_timer(DrainDue(), after=max(0.0, left))
         if self.entry.outbox.idle:
             self.post(Emptied())
 
@@ -387,6 +430,9 @@ class NodeProxy(Engine):
         now, peer, url = self.now, self.entry.peer, link.stream.remote
         self.network.known_as = self.network.incarnation
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
+        advert = self.entry.record.advert
+        if link.dialed and advert is not None and len(advert.addresses) > 1:
+            self.post(LinkStands())
         if self.entry.record.waits:
             self._tell_crowd(link)
 
@@ -404,6 +450,7 @@ class NodeProxy(Engine):
     def ended(self, link: Link, reason: str, clean: bool) -> None:
         """A proven end is gone."""
         self.entry.record.ends -= 1
+        self.upgrading.measure(link)
         url = link.stream.remote
         self.network.runtime.events.emit(Disconnected(self.now, self.entry.peer, url.partition(":")[0], reason))
         self.post(LinkEnded(reason, clean))
@@ -469,6 +516,9 @@ class NodeProxy(Engine):
             if not self.entry.outbox.closed:
                 self.settling.stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)
+
+
+def _unheard() -> None: ...
 
 
 _ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {

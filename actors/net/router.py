@@ -99,6 +99,7 @@ class Router(Engine):
         try:
             holders = self.network.peers.open(msg.node).holders
             event = holders.hold(msg.holder) if msg.permanent else holders.release(msg.holder)
+            self.network.changed(msg.node)
             if event is not None:
                 self.network.held += 1 if msg.permanent else -1
             if event is Event.TO_PERMANENT and self.network.table.find(msg.node) is None:

@@ -163,6 +163,7 @@ class TransportConnection(Engine):
                 rtt,
                 began + network.cfg.handshake_timeout,
                 self.handoff.give,
+                str(msg.address),
             ),
         )
         if isinstance(link, TurnedAway):

@@ -137,7 +137,8 @@ class Cell:
         tag = "" if message is None else tag_of(message)
         if message is not None:
             self._loop.work.crashed(life.sender, message, self._now())
-        _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error)
+        fields = {"code": "crashed", "event": "engine-crashed", "engine": self.name}
+        _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error, extra=fields)
         if self.runtime.witness is not None and not self.reserved:
             self.runtime.witness.crashed(life, error, message)
         self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
@@ -211,6 +212,11 @@ class Cell:
     def work(self) -> Work:
         """What it did lately."""
         return self._loop.work
+
+    @property
+    def owes(self) -> bool:
+        """Whether it has still to handle what it was told."""
+        return self._loop.owes or self.mailbox.owes
 
     @property
     def state(self) -> State:

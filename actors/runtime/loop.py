@@ -93,6 +93,11 @@ class Loop:
         """Whether there is anything in hand."""
         return self._batch is not None
 
+    @property
+    def owes(self) -> bool:
+        """Whether it has messages in hand that were told, not asked."""
+        return self._batch is not None and self._batch.kind == _TELL
+
     async def run(self, life: Life) -> None:
         """Handle messages until the engine stops. Raises what a handler raises."""
         mailbox, pace, since, unseen = self._cell.mailbox, self._pace, 0, EVERY

@@ -188,6 +188,11 @@ class Mailbox:
             reschedule(self._reader)
             self._reader = None
 
+    @property
+    def owes(self) -> bool:
+        """Whether messages wait here whose senders may think that they are handled."""
+        return any(batch.kind == Kind.TELL and batch.items for batch in self._queue)
+
     def room(self) -> int:
         """For how many more local messages. Takes back what open batches do not use before it says: none."""
         if self.capacity - self.held - self._reserved <= 0:

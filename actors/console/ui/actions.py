@@ -33,6 +33,8 @@ class Able(Struct, frozen=True, kw_only=True):
     readonly: bool = False
     faults: bool = False
     """There is a command `actors fault`."""
+    replay: bool = False
+    """It shows a recording."""
 
 
 def dial_now(watch: Watch, node: str, proxy: ProxySnapshot) -> Action:

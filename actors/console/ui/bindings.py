@@ -15,9 +15,11 @@ class Binding(NamedTuple):
     changes: bool = False
     hint: str = ""
     """In the footer, if it belongs there."""
+    replay: bool = False
+    """Only in a recording."""
 
 
-LOOK, MOVE, ACT = "Look", "Move", "Act"
+LOOK, MOVE, ACT, TIME = "Look", "Move", "Act", "Time"
 
 BINDINGS = (
     Binding(("j", "down"), "down", "next row", MOVE),
@@ -38,6 +40,12 @@ BINDINGS = (
     Binding((":",), "command", "by name: link a b, node a", LOOK),
     Binding(("s",), "sort", "another order", LOOK),
     Binding(("p",), "pause", "hold the picture still", LOOK),
+    Binding((".",), "step", "to the next event", TIME, hint=", . step", replay=True),
+    Binding((",",), "step-back", "to the event before", TIME, replay=True),
+    Binding(("]",), "forward", "ten seconds on", TIME, hint="[ ] 10 s", replay=True),
+    Binding(("[",), "rewind", "ten seconds back", TIME, replay=True),
+    Binding(("+",), "faster", "twice as fast", TIME, replay=True),
+    Binding(("-",), "slower", "half as fast", TIME, replay=True),
     Binding(("r",), "dial-now", "dial the chosen link", ACT, True),
     Binding(("P",), "permanence", "permanent or ephemeral", ACT, True),
     Binding(("x",), "faults", "break a node or a link", ACT, True),
@@ -49,12 +57,14 @@ _SHOWN = 2
 """Keys of one binding that a person is told of."""
 
 
-def bindings(*, readonly: bool, faults: bool) -> tuple[Binding, ...]:
+def bindings(*, readonly: bool, faults: bool, replay: bool = False) -> tuple[Binding, ...]:
     """Those that do something here."""
     return tuple(
         binding
         for binding in BINDINGS
-        if not (readonly and binding.changes) and (faults or binding.command != "faults")
+        if not (readonly and binding.changes)
+        and (faults or binding.command != "faults")
+        and (replay or not binding.replay)
     )
 
 

@@ -8,8 +8,9 @@ from typing import Literal, TypeAlias
 from msgspec import Struct, field
 
 from actors.console.ui.actions import Able, Action
-from actors.console.ui.bindings import bindings, command_of
+from actors.console.ui.bindings import Binding, bindings, command_of
 from actors.console.ui.places import CLUSTER, DETAILS, SCREENS, Page, Place, Sight
+from actors.console.ui.player import Turn
 
 JUMP = 10
 _DIGITS = "123456789"
@@ -25,7 +26,14 @@ class Run(Struct, frozen=True):
     action: Action
 
 
-Effect: TypeAlias = Quit | Run | None
+class Go(Struct, frozen=True):
+    """To another time of a recording."""
+
+    turn: Turn
+    seconds: float = 0.0
+
+
+Effect: TypeAlias = Quit | Run | Go | None
 
 
 class Prompt(Struct):
@@ -97,7 +105,7 @@ class Desk(Struct):
             self._choose(int(key), numbered)
             return None
         self.menu = ()
-        command = command_of(key, bindings(readonly=self.able.readonly, faults=self.able.faults))
+        command = command_of(key, self.bindings)
         return self.do(command, sight) if command else None
 
     def do(self, command: str, sight: Sight) -> Effect:
@@ -108,7 +116,13 @@ class Desk(Struct):
         if command in _MOVES:
             self._move(_MOVES[command], sight)
             return None
-        return _DEEDS[command](self, sight)
+        turn = next((turn for turn in _TURNS if turn == command), None)
+        return Go(turn) if turn is not None else _DEEDS[command](self, sight)
+
+    @property
+    def bindings(self) -> tuple[Binding, ...]:
+        """The keys that do something here."""
+        return bindings(readonly=self.able.readonly, faults=self.able.faults, replay=self.able.replay)
 
     # -- moving -----------------------------------------------------------------------------------------
 
@@ -143,8 +157,11 @@ class Desk(Struct):
     def _sort(self, sight: Sight) -> None:
         self.sorts[self.place.page] = self.sort + 1
 
-    def _pause(self, sight: Sight) -> None:
+    def _pause(self, sight: Sight) -> Effect:
+        if self.able.replay:
+            return Go("play")
         self.paused = not self.paused
+        return None
 
     def _help(self, sight: Sight) -> None:
         self.help = True
@@ -178,17 +195,18 @@ class Desk(Struct):
         return None
 
     def _command(self, words: list[str], sight: Sight) -> Effect:
-        table = bindings(readonly=self.able.readonly, faults=self.able.faults)
         match words:
             case []:
                 return None
+            case ["at", seconds] if self.able.replay and _number(seconds) is not None:
+                return Go("at", _number(seconds) or 0.0)
             case ["node", name] if name in sight.nodes:
                 self.stack = [CLUSTER, Place("node", node=name)]
             case ["link", name, other] if peer := sight.links.get((name, other)):
                 self.stack = [CLUSTER, Place("links"), Place("link", node=name, peer=peer)]
             case [("node" | "link") as what, *names]:
                 self.note = f"no {what} {' '.join(names)}".rstrip()
-            case [name] if any(binding.command == name for binding in table):
+            case [name] if any(binding.command == name for binding in self.bindings):
                 return self.do(name, sight)
             case [name, *_]:
                 self.note = f"no command {name}; ? lists them"
@@ -225,6 +243,15 @@ class Desk(Struct):
         return None
 
 
+def _number(text: str) -> float | None:
+    """Seconds, or minutes and seconds as `1:30`."""
+    try:
+        minutes, colon, seconds = text.rpartition(":")
+        return float(seconds) + (60 * float(minutes) if colon else 0.0)
+    except ValueError:
+        return None
+
+
 _MOVES: dict[str, Callable[[int, int], int]] = {
     "down": lambda at, count: at + 1,
     "up": lambda at, count: at - 1,
@@ -234,6 +261,7 @@ _MOVES: dict[str, Callable[[int, int], int]] = {
     "last": lambda at, count: count - 1,
 }
 
+_TURNS: tuple[Turn, ...] = ("step", "step-back", "forward", "rewind", "faster", "slower")
 _DEEDS: dict[str, Callable[[Desk, Sight], Effect]] = {
     "open": Desk._open,
     "back": Desk._back,

@@ -79,6 +79,13 @@ def span(seconds: float | None) -> str:
     return f"{seconds / 86_400:.0f} d"
 
 
+def clock(seconds: float) -> str:
+    """A time in a recording: 0:12.4, 1:02:03.0."""
+    minutes, rest = divmod(round(seconds, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest:04.1f}" if hours else f"{minutes}:{rest:04.1f}"
+
+
 def cause(text: str) -> str:
     """Why a dial failed, with its address once."""
     return _CANNOT.sub("", text)

@@ -40,6 +40,8 @@ class Picture(Struct, frozen=True):
     now: float
     items: tuple[Item, ...]
     chosen: int
+    time: str = ""
+    """Of a recording: where its cursor is, in words."""
 
     @property
     def item(self) -> Item | None:
@@ -47,12 +49,12 @@ class Picture(Struct, frozen=True):
         return self.items[self.chosen] if self.items else None
 
 
-def look(watch: Watch, problems: tuple[Problem, ...], desk: Desk, now: float) -> Picture:
+def look(watch: Watch, problems: tuple[Problem, ...], desk: Desk, now: float, time: str = "") -> Picture:
     """The picture of the place where one is."""
     items = tuple(_matching(_items(watch, problems, desk), desk.filter))
     keys = [item.key for item in items]
     last = desk.place.page == "events" and desk.following
-    return Picture(watch, problems, desk, now, items, len(items) - 1 if last else desk.cursor(keys))
+    return Picture(watch, problems, desk, now, items, len(items) - 1 if last else desk.cursor(keys), time)
 
 
 def sight(picture: Picture) -> Sight:

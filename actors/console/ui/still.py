@@ -14,10 +14,13 @@ from rich.text import Text
 
 from actors.console.ui.actions import Able
 from actors.console.ui.desk import Desk
+from actors.console.ui.figures import clock
+from actors.console.ui.past import Past
 from actors.console.ui.picture import all_links, look
 from actors.console.ui.places import CLUSTER, Page, Place
 from actors.console.ui.poller import EVERY, PATIENCE, Poller
 from actors.console.ui.problems import Problem, Problems
+from actors.console.ui.replay import Replay
 from actors.console.ui.views.frame import frame
 from actors.console.ui.watch import Watch
 from actors.errors import ConfigError
@@ -29,18 +32,19 @@ _FONTS = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
 class Still:
     """What was heard in a short time."""
 
-    def __init__(self, watch: Watch, problems: tuple[Problem, ...], now: float) -> None:
+    def __init__(self, watch: Watch, problems: tuple[Problem, ...], now: float, clock: str = "") -> None:
         self.watch = watch
         self.problems = problems
         self.now = now
+        self.clock = clock or strftime("%H:%M:%S", localtime())
 
     def lines(self, page: Page, width: int, height: int) -> list[Text]:
         """The frame of a page."""
-        desk = Desk(able=Able(readonly=True))
+        desk = Desk(able=Able(readonly=True, replay=bool(self.watch.recorded)))
         if page != "cluster":
             desk.stack = [CLUSTER, Place(page)]
         picture = look(self.watch, self.problems, desk, self.now)
-        return frame(picture, width, height, strftime("%H:%M:%S", localtime()))[:-1]
+        return frame(picture, width, height, self.clock)[:-1]
 
     def data(self) -> dict[str, object]:
         """The same for programs."""
@@ -72,6 +76,13 @@ class Still:
             "ledger": watch.ledger(),
             "balanced": watch.ledger().balanced,
         }
+
+
+def still_of(past: Past, at: float | None, page: Page) -> Still:
+    """A recorded log at this second; at its end, if none is given."""
+    replay = Replay(past)
+    replay.seek(past.end if at is None else min(at, past.end), Place(page))
+    return Still(replay.watch, replay.problems, replay.at, f"{clock(replay.at)} of {clock(past.end)}")
 
 
 async def take_still(cluster: str, directory: Path, page: Page) -> Still:

@@ -5,9 +5,10 @@ Nothing is reckoned that no node has said: a figure that is not known is None.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
 
@@ -44,6 +45,8 @@ _FORMS = {
     "disconnected": _Form(frozenset({"peer", "why"}), "{peer}: {why}"),
     "dead-letter": _Form(frozenset({"to", "tag", "outcome"}), "{tag} to {to}: {outcome}"),
 }
+_WHOLE = re.compile(r"\b[a-z2-7]{52}\b")
+"""A NodeID, of which its beginning is enough for people."""
 _PLAIN = frozenset({"engine", "peer", "why", "error", "outcome", "tag", "remote"})
 """Fields that need no name beside them."""
 
@@ -65,6 +68,12 @@ class EventLine(Struct, frozen=True):
     words: str
 
 
+def total(ledgers: Iterable[LedgerSnapshot]) -> LedgerSnapshot:
+    """All of them together."""
+    every, fields = tuple(ledgers), LedgerSnapshot.__struct_fields__
+    return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in every) for field in fields})
+
+
 class NodeWatch(Struct):
     """One node."""
 
@@ -84,6 +93,11 @@ class NodeWatch(Struct):
     def there(self) -> bool:
         """Whether it answers."""
         return self.state in ("running", "stopping")
+
+    @property
+    def recorded(self) -> bool:
+        """Known from a log only, which tells of no process."""
+        return self.node is not None and self.node.pid <= 0
 
     @property
     def p99_ms(self) -> float | None:
@@ -115,6 +129,8 @@ class Watch:
 
     def __init__(self, cluster: str) -> None:
         self.cluster = cluster
+        self.recorded: Literal["", "cluster", "simulation"] = ""
+        """Whether this is a log, and of what: less is known than a node that is asked would say."""
         self.nodes: dict[str, NodeWatch] = {}
         self.names: dict[str, str] = {}
         """NodeID to name, remembered also when the node has gone."""
@@ -125,6 +141,11 @@ class Watch:
         self.works: dict[tuple[str, str], WorkSnapshot] = {}
         """Engines that were looked at closely, by node and name."""
         self.rtts: dict[tuple[str, str], deque[float]] = {}
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is known what becomes of messages: the log of a cluster does not tell."""
+        return self.recorded != "cluster"
 
     # -- hearing ----------------------------------------------------------------------------------------
 
@@ -208,9 +229,7 @@ class Watch:
 
     def ledger(self) -> LedgerSnapshot:
         """All nodes together, as last heard."""
-        ledgers = [node.node.statistics.ledger for node in self.nodes.values() if node.node]
-        fields = LedgerSnapshot.__struct_fields__
-        return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
+        return total(node.node.statistics.ledger for node in self.nodes.values() if node.node)
 
     def words(self, event: Happened) -> str:
         """An event in a line: its figures in order, NodeIDs as names."""
@@ -228,4 +247,4 @@ class Watch:
         for node_id, name in self.names.items():
             if node_id in text:
                 text = text.replace(node_id, name)
-        return text
+        return _WHOLE.sub(lambda found: found[0][:8], text)

@@ -138,7 +138,10 @@ def better(current: str, offers: Sequence[Offer[A]], prefs: DialPrefs, history: 
     if standing is None:
         return ()
     has_secure = any(offer.address.secure for offer in offers)
-    candidates = (offer for offer in offers if not _barred(offer, prefs, has_secure))
+    candidates = [offer for offer in offers if not _barred(offer, prefs, has_secure)]
+    for wanted in (prefs.schemes, prefs.demanded or ()):  # somebody wants it there
+        if standing.address.scheme in wanted:
+            candidates = [offer for offer in candidates if offer.address.scheme in wanted]
     return tuple(offer for offer in candidates if _is_better(offer, standing, prefs, history))
 
 

@@ -257,7 +257,7 @@ class Session:
         if proven[best] is not self.current:
             self.reconnects += in_flight and self.current is None
             self.current = self.outbox.current = proven[best]
-            self.outbox.transmit.rewind()
+            self.outbox.transmit.rewind(self.current.carrier)
         for contender in superseded(proven, resumed):
             proven[contender].close("superseded")
         proven[best].pump()
@@ -311,11 +311,13 @@ class Session:
     # -- the end ----------------------------------------------------------------------------------------
 
     def say_goodbye(self, retry_after: float) -> None:
-        """The node is stopping: tell the peer on every connection (D5)."""
+        """The node is stopping: tell the peer on every connection, once (D5)."""
         if self.half.receive is not None:
             self.half.receive.absent = "stopped"
         for link in self.links:
-            link.write(encode(GoAway("stopping", retry_after)))
+            if not link.leaving:
+                link.leaving = True
+                link.write(encode(GoAway("stopping", retry_after)))
 
     def close(self, reason: str) -> None:
         """End all connections. The outbox is the proxy's to settle."""

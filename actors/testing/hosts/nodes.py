@@ -17,6 +17,7 @@ from actors.cluster.lifeline import open_lifeline
 from actors.cluster.processes import claimed_directory, introduce
 from actors.cluster.together import together
 from actors.control.client import open_control
+from actors.control.failures import ControlError
 from actors.control.sockets import NodeSocket
 from actors.identity import NodeID
 from actors.snapshots import NodeSnapshot
@@ -41,13 +42,25 @@ class HostedNode(RemoteNode):
     async def kill(self) -> None:
         """SIGKILL: it ends at once, without a word."""
         await lives.kill(self._socket)
+        await self.wait_ended()
         self.control.abort()  # its lines to the process that was
 
     async def restart(self) -> NodeSnapshot:
         """Start it again, killed first if it runs: with its key and its state, on a new port; the others are told."""
-        again = await lives.restart(self._socket)
-        self.control.abort()
+        with suppress(ControlError):
+            await self.kill()
+        self._child.release()
+        self._child, again = await lives.restart_child(self._socket)
+        self.pid = self._child.pid
         return again
+
+    async def stop(self, grace: float) -> None:
+        """As by SIGTERM, which what started it there would not hand on; killed after so many seconds."""
+        with suppress(Exception), trio.move_on_after(grace):
+            async with open_control(self.control.path) as control:
+                await control.stop()
+            await self.wait_ended()
+        await self._child.stop(grace)
 
     @asynccontextmanager
     async def frozen(self) -> AsyncIterator[None]:
@@ -103,20 +116,9 @@ async def open_nodes(
                 yield tuple(nodes)
             finally:
                 with trio.CancelScope(shield=True):
-                    await together(partial(_stop, node, grace) for node in nodes)
+                    await together(partial(node.stop, grace) for node in nodes)
 
 
 async def _hosted(stack: AsyncExitStack, child: Child, host: Host, socket: NodeSocket) -> HostedNode:
     control = await stack.enter_async_context(open_control(socket.path))
     return HostedNode(child, host, socket, RemoteNode(child, control, NodeID.parse((await control.node()).id)))
-
-
-async def _stop(node: HostedNode, grace: float) -> None:
-    """What started a node there knows nothing of its end: the node is stopped itself."""
-    with suppress(Exception), trio.move_on_after(grace):
-        async with open_control(node.control.path) as control:
-            await control.stop()
-        while node.process:  # noqa: ASYNC110 - raises when it is gone
-            await trio.sleep(0.01)
-    with trio.move_on_after(grace):
-        await node.wait_ended()

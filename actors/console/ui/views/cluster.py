@@ -36,6 +36,9 @@ NODES = (
     Column("last 60 s", rank=1),
 )
 
+_LIVE = frozenset({"p99", "outbox", "mem", "loop"})
+"""What only a process tells, no log."""
+
 
 def view(picture: Picture, width: int, height: int) -> list[Text]:
     """The page."""
@@ -69,7 +72,11 @@ def _nodes(picture: Picture, width: int, height: int) -> list[Text]:
     seen = window(len(nodes), height - 1, picture.chosen if here else 0)
     spark = max(_SPARK, min(_WIDEST_SPARK, width - 76))
     cells = [node_cells(nodes[index], picture.now, spark) for index in seen]
-    return table(NODES, cells, width, chosen=picture.chosen - seen.start if here and nodes else None)
+    columns: Sequence[Column] = NODES
+    if picture.watch.recorded:
+        places = [place for place, column in enumerate(NODES) if column.title not in _LIVE]
+        columns, cells = tuple(NODES[place] for place in places), [[row[place] for place in places] for row in cells]
+    return table(columns, cells, width, chosen=picture.chosen - seen.start if here and nodes else None)
 
 
 def _in_order(picture: Picture) -> list[NodeWatch]:
@@ -93,7 +100,7 @@ def node_cells(node: NodeWatch, now: float, spark: int) -> Sequence[Cell]:
         rate(sent),
         rate(received),
         coarse(node.p99_ms),
-        Text(share(full), "bold red" if full >= 0.8 else ""),
+        "-" if node.recorded else Text(share(full), "bold red" if full >= 0.8 else ""),
         mebi(memory),
         coarse(lag),
         Text(sparkline(node.minute(now, spark)), "cyan"),
@@ -108,7 +115,8 @@ def _problems(picture: Picture, width: int, height: int) -> list[Text]:
     problems = [item.value for item in picture.items] if here else list(picture.problems)
     nodes = picture.watch.nodes.values()
     if not problems and (not nodes or any(node.state == "asked" for node in nodes)):
-        return [rule("PROBLEMS", width), Text("  asking …", "bright_black")]
+        words = "nothing has happened yet" if picture.watch.recorded else "asking …"
+        return [rule("PROBLEMS", width), Text(f"  {words}", "bright_black")]
     if not problems:
         return [
             rule("PROBLEMS", width, more="none", style="green"),
@@ -204,6 +212,8 @@ def _summary(watch: Watch) -> list[Text]:
 
 def ledger_lines(watch: Watch, width: int) -> list[Text]:
     """accepted = delivered + sent + expired + lost + refused + in flight; on two lines where one is too short."""
+    if not watch.counts:
+        return [Text.assemble(("LEDGER ", "bold"), ("the log does not tell which messages arrived", "bright_black"))]
     ledger = watch.ledger()
     line = ledger_line(ledger)
     if line.cell_len <= width:

@@ -29,6 +29,14 @@ _COLUMNS = (
     Column("restarts", right=True, rank=5),
     Column("waits on", grow=True, rank=1),
 )
+_RECORDED = (
+    Column("node"),
+    Column("engine"),
+    Column("state"),
+    Column("handled", right=True),
+    Column("crashes", right=True),
+    Column("restarts", right=True),
+)
 _LEAST_BELOW = 8
 """Lines that guards leave to messages and events."""
 
@@ -37,7 +45,20 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     """The page."""
     head = rule("ENGINES", width, more=str(len(picture.items)))
     watch = picture.watch
+    if watch.recorded:
+        return [head, *rows(_RECORDED, picture, lambda item: _recorded_cells(watch, *item.value), width, height - 1)]
     return [head, *rows(_COLUMNS, picture, lambda item: _cells(watch, *item.value), width, height - 1)]
+
+
+def _recorded_cells(watch: Watch, node: str, engine: EngineSnapshot) -> Sequence[Cell]:
+    return (
+        node,
+        engine_name(watch, engine.name),
+        shown(engine.state),
+        count(engine.handled) if watch.counts else "-",
+        Text(count(engine.crashes), "bold red" if engine.crashes else ""),
+        count(engine.restarts),
+    )
 
 
 def _cells(watch: Watch, node: str, engine: EngineSnapshot) -> Sequence[Cell]:
@@ -68,6 +89,9 @@ def view_one(picture: Picture, width: int, height: int) -> list[Text]:
     head = rule(f"ENGINE {place.node}/{engine_name(watch, place.engine)}", width)
     if engine is None:
         return [head, Text("  it is gone")]
+    if watch.recorded:
+        lines = [head, *figures(_figures(watch, engine, ("crashes", "restarts")), width)]
+        return [*lines, *_events(picture, width, height - len(lines))]
     work = watch.works.get((place.node, place.engine))
     lines = [
         head,
@@ -143,9 +167,9 @@ def _waiters(watch: Watch, node: str, engine: str) -> list[str]:
     return [engine_name(watch, one.name) for one in engines if engine in one.waits_on]
 
 
-def _figures(watch: Watch, engine: EngineSnapshot) -> Sequence[tuple[str, Cell]]:
+def _figures(watch: Watch, engine: EngineSnapshot, only: Sequence[str] = ()) -> Sequence[tuple[str, Cell]]:
     fill = engine.held / engine.capacity if engine.capacity else None
-    return [
+    pairs: list[tuple[str, Cell]] = [
         ("held", f"{engine.held} of {engine.capacity}"),
         ("full", share(fill)),
         ("bytes held", size(engine.held_bytes)),
@@ -161,3 +185,4 @@ def _figures(watch: Watch, engine: EngineSnapshot) -> Sequence[tuple[str, Cell]]
         ("children", count(engine.children)),
         ("spawned by", engine_name(watch, engine.spawner) if engine.spawner else "the node"),
     ]
+    return [pair for pair in pairs if not only or pair[0] in only]

@@ -17,6 +17,8 @@ STYLES = {
     "dial-failed": "yellow",
     "disconnected": "yellow",
     "advert-rejected": "yellow",
+    "peer-refused": "yellow",
+    "state-not-written": "bold red",
     "hostile-connection": "bold red",
     "duplicate-identity": "bold red",
     "connected": "green",
@@ -30,7 +32,10 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     more = "following" if desk.following else "G follows again"
     head = rule("EVENTS", width, more=f"{len(items)}, {more}")
     if not items:
-        return [head, Text("  nothing has happened since the console looks on", "bright_black")]
+        words = (
+            "nothing has happened yet" if picture.watch.recorded else "nothing has happened since the console looks on"
+        )
+        return [head, Text(f"  {words}", "bright_black")]
     seen = window(len(items), height - 1, len(items) - 1 if desk.following else picture.chosen)
     lines = [head]
     for index in seen:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from rich.text import Text
 
 from actors.console.clean import clean
-from actors.console.ui.bindings import bindings
 from actors.console.ui.columns import fit
 from actors.console.ui.picture import Picture, sorted_by
 from actors.console.ui.places import Page
@@ -29,7 +28,8 @@ VIEWS: dict[Page, View] = {
     "letters": letters.view,
 }
 _TABS = (("cluster", "1 Cluster"), ("links", "2 Links"), ("engines", "3 Engines"), ("events", "4 Events"),
-         ("letters", "5 Dead letters"))  # fmt: skip
+         ("letters", "5 Letters"))  # fmt: skip
+_ALWAYS = frozenset({"help", "quit"})
 _UNDER: dict[Page, Page] = {"node": "cluster", "link": "links", "engine": "engines"}
 
 
@@ -39,7 +39,7 @@ def frame(picture: Picture, width: int, height: int, clock: str) -> list[Text]:
         return too_small(width, height)
     room = height - 2
     if picture.desk.help:
-        page = helping.view(picture.desk.able, width, room)
+        page = helping.view(picture.desk.bindings, width, room)
     else:
         page = VIEWS[picture.desk.place.page](picture, width, room)
     page = [*page[:room], *([Text()] * (room - len(page)))]
@@ -92,8 +92,11 @@ def foot(picture: Picture, width: int) -> Text:
     line = Text()
     if desk.filter:
         line.append(f"/{desk.filter}  ", "bold yellow")
-    if order := sorted_by(desk):
+    if (order := sorted_by(desk)) and not picture.time:
         line.append(f"s by {order}  ", "cyan")
-    table = bindings(readonly=desk.able.readonly, faults=desk.able.faults)
+    if picture.time:
+        line.append(f"{picture.time}  ", "cyan")
+        line.append("p play  ", "bright_black")
+    table = [binding for binding in desk.bindings if binding.replay or not picture.time or binding.command in _ALWAYS]
     line.append("  ".join(binding.hint for binding in table if binding.hint), "bright_black")
     return line

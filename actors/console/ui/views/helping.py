@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
-from actors.console.ui.actions import Able
-from actors.console.ui.bindings import ACT, LOOK, MOVE, Binding, bindings, key_names
+from actors.console.ui.bindings import ACT, LOOK, MOVE, TIME, Binding, key_names
 from actors.console.ui.columns import rule
 
 _KEYS = 10
 
 
-def view(able: Able, width: int, height: int) -> list[Text]:
+def view(table: Sequence[Binding], width: int, height: int) -> list[Text]:
     """The page: beside each other where it is wide, else one below the other."""
-    table = bindings(readonly=able.readonly, faults=able.faults)
-    groups = [(name, [binding for binding in table if binding.group == name]) for name in (LOOK, MOVE, ACT)]
+    groups = [(name, [binding for binding in table if binding.group == name]) for name in (LOOK, MOVE, ACT, TIME)]
     lines = [rule("KEYS", width, more="any key goes back; numbers run what a page offers")]
     for name, found in groups:
         if found:

@@ -12,6 +12,7 @@ from actors.console.ui.figures import cause, count, millis, share, size, span, s
 from actors.console.ui.looks import look, shown
 from actors.console.ui.picture import Picture, page_actions
 from actors.console.ui.views.parts import figures, numbered
+from actors.console.ui.watch import Watch
 from actors.snapshots import AddressSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
 
 _ADDRESSES = (
@@ -32,7 +33,13 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     head = rule(f"LINK {place.node} → {peer}", width, more=place.peer[:8] if peer != place.peer[:8] else "")
     if proxy is None:
         return [head, Text(f"  {place.node} has no proxy for this node at the moment")]
-    lines = [head, _state(proxy), _cause(proxy), *_path(link, width), *figures(_figures(proxy, link), width)]
+    lines = [
+        head,
+        _state(proxy, watch.counts),
+        _cause(proxy),
+        *_path(link, width),
+        *figures(_told(watch, proxy, link), width),
+    ]
     if rtts := watch.rtts.get((place.node, place.peer)):
         lines.append(_chart(rtts, width))
     if link is not None and (pauses := _pauses(link.path)):
@@ -45,11 +52,13 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     if not actions:
         doing = []
     left = height - len(lines) - len(doing)
-    return [*lines, *_addresses(link, width)[:left], *doing]
+    addresses = [] if watch.recorded else _addresses(link, width)
+    return [*lines, *addresses[:left], *doing]
 
 
-def _state(proxy: ProxySnapshot) -> Text:
-    line = Text.assemble("  ", shown(proxy.state), f" for {span(proxy.since)}, {proxy.permanence}")
+def _state(proxy: ProxySnapshot, counts: bool) -> Text:
+    permanence = f", {proxy.permanence}" if counts else ""
+    line = Text.assemble("  ", shown(proxy.state), f" for {span(proxy.since)}{permanence}")
     if proxy.transport:
         line.append(f", {proxy.address}")
     elif proxy.retry_in is not None:
@@ -84,6 +93,15 @@ def _path(link: LinkSnapshot | None, width: int) -> list[Text]:
 def _step(step: StepSnapshot) -> Text:
     seen = look(step.state)
     return Text.assemble((f"{seen.glyph} {seen.word}", seen.style), (f" {span(step.ago)} ago", "bright_black"))
+
+
+def _told(watch: Watch, proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[str, Cell]]:
+    """What is known of it: of a recording, what its log tells."""
+    known = _figures(proxy, link)
+    if not watch.recorded:
+        return known
+    counted = ("accepted", "delivered", "lost", "expired", "refused") if watch.counts else ()
+    return [pair for pair in known if pair[0] in ("connections", "failures", *counted)]
 
 
 def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[str, Cell]]:

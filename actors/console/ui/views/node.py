@@ -8,7 +8,7 @@ from actors.console.ui.columns import Cell, rule
 from actors.console.ui.figures import count, millis, rate, size, span
 from actors.console.ui.looks import shown
 from actors.console.ui.picture import Picture, page_actions
-from actors.console.ui.views.parts import LINK_COLUMNS, figures, link_cells, numbered, rows
+from actors.console.ui.views.parts import figures, link_rows, numbered
 from actors.console.ui.watch import NodeWatch
 
 
@@ -31,8 +31,7 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
         words = "start it again as it was started; links to it open by themselves"
         lines += [rule("WHAT TO DO", width), Text(f"  {words}")]
     lines.append(rule("LINKS", width, more="Enter opens one"))
-    links = rows(LINK_COLUMNS, picture, lambda item: link_cells(watch, *item.value), width, height - len(lines))
-    return [*lines, *links]
+    return [*lines, *link_rows(picture, width, height - len(lines))]
 
 
 def _figures(node: NodeWatch) -> list[tuple[str, Cell]]:
@@ -40,6 +39,16 @@ def _figures(node: NodeWatch) -> list[tuple[str, Cell]]:
     if known is None:
         return []
     counted, (sent, received) = known.statistics, node.rates()
+    if node.recorded:
+        return [
+            ("id", known.id[:8]),
+            ("seen for", span(counted.uptime)),
+            ("engines", str(counted.engines)),
+            ("peers", f"{counted.connected}/{counted.proxies}"),
+            ("sent/s", rate(sent)),
+            ("received/s", rate(received)),
+            ("dead letters", count(counted.dead_letters)),
+        ]
     pairs: list[tuple[str, Cell]] = [
         ("id", known.id[:8]),
         ("process", str(known.pid)),

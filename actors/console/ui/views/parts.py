@@ -28,6 +28,15 @@ LINK_COLUMNS = (
     Column("resumed", right=True, rank=5),
     Column("why", grow=True),
 )
+RECORDED_COLUMNS = (
+    Column("link"),
+    Column("state"),
+    Column("for", right=True, rank=1),
+    Column("connections", right=True, rank=3),
+    Column("failures", right=True, rank=2),
+    Column("lost", right=True, rank=2),
+    Column("why", grow=True),
+)
 
 
 def link_cells(watch: Watch, name: str, proxy: ProxySnapshot) -> Sequence[Cell]:
@@ -45,6 +54,25 @@ def link_cells(watch: Watch, name: str, proxy: ProxySnapshot) -> Sequence[Cell]:
         count(proxy.reconnects),
         why(proxy),
     )
+
+
+def _recorded_link_cells(watch: Watch, name: str, proxy: ProxySnapshot) -> Sequence[Cell]:
+    return (
+        f"{name} → {watch.name_of(proxy)}",
+        shown(proxy.state),
+        span(proxy.since),
+        count(proxy.connections),
+        Text(count(proxy.failures), "yellow" if proxy.failures else ""),
+        lost(proxy.ledger.lost) if watch.counts else "-",
+        why(proxy),
+    )
+
+
+def link_rows(picture: Picture, width: int, height: int) -> list[Text]:
+    """The page's links; in a recording, what its log tells of them."""
+    watch = picture.watch
+    columns, cells = (RECORDED_COLUMNS, _recorded_link_cells) if watch.recorded else (LINK_COLUMNS, link_cells)
+    return rows(columns, picture, lambda item: cells(watch, *item.value), width, height)
 
 
 def why(proxy: ProxySnapshot) -> str:
