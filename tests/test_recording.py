@@ -80,6 +80,17 @@ def test_chance_the_clock_and_what_an_engine_looks_at_are_the_same_again(tmp_pat
         assert performance.last[-1].did.startswith(f"replied {reply!r}")
 
 
+def test_guards_of_a_recorded_engine_are_counted_as_its_own(tmp_path: Path) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        odds = runtime.spawn(app.Odds(), "odds")
+        await runtime.ask(odds, app.Look("guarded"))
+        cell = runtime.find("odds")
+        assert cell is not None
+        assert cell.work.hits == {app.Odds.guarded: 1}
+
+    record(tmp_path, scenario)
+
+
 def test_chance_outside_of_handlers_goes_on_as_ever(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
         odds = runtime.spawn(app.Odds(), "odds")
