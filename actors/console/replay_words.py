@@ -64,9 +64,9 @@ def lines_of(story: Story, performance: Performance) -> list[str]:
     """A replay, for people."""
     header = story.header
     lines = [f"node {header.node} {header.id[:8]}, recorded {header.began}, run {header.run}"]
-    lines.append(f"{performance.played} messages handled again, each as it was recorded")
-    if performance.failed is not None:
-        lines[-1] = f"{performance.played} messages handled again as they were recorded, then:"
+    count = f"{performance.played} message{'' if performance.played == 1 else 's'}"
+    then = "each as it was recorded" if performance.failed is None else "each as it was recorded, up to the one after"
+    lines.append(f"{count} handled again, {then}")
     if performance.last:
         *before, last = performance.last
         lines += [f"  {_message(story, played)}" for played in before]
