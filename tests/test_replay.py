@@ -214,7 +214,7 @@ def test_a_record_that_was_cut_off_is_replayed_as_far_as_it_goes(kept: Path, cap
     assert size > 50
     assert main(["replay", str(kept), "--node", "b"]) == 0
     printed = capsys.readouterr()
-    assert "the record ends early, as of a node that was killed, or still runs: 000001.rec is cut off at byte" in printed.err
+    assert "as of a node that was killed, or still runs: 000001.rec is cut off at byte" in printed.err
     assert "messages handled again, each as it was recorded" in printed.out
     played = int(printed.out.splitlines()[1].split()[0])
     assert 0 < played < 30
