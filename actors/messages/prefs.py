@@ -12,11 +12,14 @@ class TransportPrefs(Struct, frozen=True, gc=False):
 
     ordering: Literal["ordered", "unordered"] = "ordered"
     reliability: Literal["reliable", "unreliable"] = "reliable"
-    security: Literal["direct"] = "direct"
+    security: Literal["direct", "encrypted"] = "direct"
+    """Encrypted: only over a connection that nobody on the way can read. An answer goes as its own node decides."""
+    transports: tuple[str, ...] = ()
+    """The only ones that may carry it, as in `tls`; none named: any. It waits for one of them, until its expiry."""
 
 
 PREFS = TransportPrefs()
-"""What holds where nothing is said: ordered, reliable, direct."""
+"""What holds where nothing is said: ordered, reliable, direct, over any transport."""
 
 EXPIRY = 30.0
 """Seconds for which a message is worth delivering, where nothing is said."""

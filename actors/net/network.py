@@ -316,6 +316,7 @@ class Table:
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
         )
+        outbox.demanded = record.demand
         entry = self._entries[peer] = Entry(record, outbox, network.clock.now())
         record.proxied = True
         self.announce(peer)

@@ -30,13 +30,14 @@ from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
 from actors.net.session.session import DEAF, Session
 from actors.net.settling import Settling
-from actors.net.upgrading import Upgrading
+from actors.net.upgrading import Demands, Upgrading
 from actors.net.vocabulary import (
     ROUTER,
     AdvertCame,
     AdvertChanged,
     Attach,
     AttemptOver,
+    Demanded,
     DialNow,
     Disconnect,
     DrainDue,
@@ -72,7 +73,7 @@ class NodeProxyLocalCfg(LocalCfg):
 NodeProxyLocalState: TypeAlias = DialState
 """spec: NodeProxyLocalState. Where its dials stand; whatever is said over its connections is the session's."""
 NodeProxyMailboxState: TypeAlias = MailboxStatistics
-NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue | UpgradeDue
+NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue | UpgradeDue | Demanded
 NodeProxyActionArguments: TypeAlias = Facts
 """spec: what a guard hands to its action; here, the facts that the life machine decides by."""
 
@@ -87,6 +88,7 @@ class NodeProxy(Engine):
     session: Session
     dialing: Dialing
     upgrading: Upgrading
+    demands: Demands
     settling: Settling
     delivery: Delivery
 
@@ -126,6 +128,7 @@ class NodeProxy(Engine):
             session=session,
             dialing=dialing,
             upgrading=Upgrading(dialing, Upgrade(network.cfg.upgrade)),
+            demands=Demands(dialing),
             settling=Settling(network, entry),
             delivery=delivery,
         )
@@ -136,6 +139,7 @@ class NodeProxy(Engine):
     def started(self, _: Started) -> None:
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
+        self.entry.outbox.transmit.held = self._held
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
@@ -181,6 +185,14 @@ class NodeProxy(Engine):
     def link_stands(self, _: LinkStands) -> None:
         """There may be a better way than the one by which it came about."""
         self._look_for_better()
+
+    @on(Demanded)
+    def demanded(self, _: Demanded) -> None:
+        """What the connection may not carry waits for another: the session moves there, all of it (C4, C7)."""
+        self.entry.outbox.transmit.held = self._held
+        due = self.demands.look()
+        if due is not None:
+            self.set_timer(Demanded(), after=due - self.now)
 
     @on(UpgradeDue)
     def upgrade_due(self, _: UpgradeDue) -> None:
@@ -356,6 +368,10 @@ class NodeProxy(Engine):
         else:
             self.set_timer(UpgradeDue(), after=due - self.now)
 
+    def _held(self) -> None:
+        self.entry.outbox.transmit.held = _unheard
+        self.post(Demanded())
+
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
         waits = self.entry.life.phase in (Phase.DIALING, Phase.HANDSHAKING, Phase.BACKOFF, Phase.DRAINING)
@@ -500,6 +516,9 @@ class NodeProxy(Engine):
             if not self.entry.outbox.closed:
                 self.settling.stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)
+
+
+def _unheard() -> None: ...
 
 
 _ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {

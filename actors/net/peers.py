@@ -133,6 +133,10 @@ class PeerRecord(Generic[R]):
         self.counters.dials += 1
         return self._dials
 
+    def demand(self, transports: frozenset[str]) -> None:
+        """A message for it may only go over these: they are dialed before others from now on."""
+        self.demanded = transports
+
     @property
     def advert_version(self) -> int:
         """0: none."""

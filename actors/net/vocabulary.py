@@ -212,6 +212,10 @@ class EstablishDue(Timer):
     """A proxy that was made for somebody: has it come?"""
 
 
+class Demanded(Timer):
+    """Something waits that the current connection may not carry."""
+
+
 class UpgradeDue(Timer):
     """Look whether a better address than that of the link is worth a try."""
 

@@ -139,8 +139,9 @@ def better(current: str, offers: Sequence[Offer[A]], prefs: DialPrefs, history: 
         return ()
     has_secure = any(offer.address.secure for offer in offers)
     candidates = [offer for offer in offers if not _barred(offer, prefs, has_secure)]
-    if standing.address.scheme in prefs.schemes:  # somebody wants it there
-        candidates = [offer for offer in candidates if offer.address.scheme in prefs.schemes]
+    for wanted in (prefs.schemes, prefs.demanded or ()):  # somebody wants it there
+        if standing.address.scheme in wanted:
+            candidates = [offer for offer in candidates if offer.address.scheme in wanted]
     return tuple(offer for offer in candidates if _is_better(offer, standing, prefs, history))
 
 

@@ -51,6 +51,8 @@ ACK_DELAY = 0.005
 QUICK = 16
 """Lone asks of one read that may be handled by the reader itself."""
 _MAX_BACKLOG = 1 << 20
+_AT_ONCE = 256 << 10
+"""Bytes of a backlog that are handed to the stream in one call."""
 _PROTOCOL_ERROR = "protocol error"
 """How a Bye begins whose sender could not take what we wrote (S14)."""
 
@@ -96,6 +98,8 @@ class Link:
     ) -> None:
         self.stream = stream
         self.contender = contender
+        self.carrier = stream.remote.partition(":")[0]
+        """Its transport."""
         self.owner = owner
         self.receive = receive
         self.closing = Closing()
@@ -122,7 +126,8 @@ class Link:
         self._frames = frames
         self._datagrams = stream.datagrams
         self._clock = clock
-        self._out = b""
+        self._out = bytearray()
+        """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
         self._room = trio.Event()
         self._scope = trio.CancelScope()
         self._owes_settled = False
@@ -184,7 +189,7 @@ class Link:
             return self.end(str(error))
         self.liveness.wrote(self._clock.now(), sent)
         if sent < len(data):
-            self._out = data[sent:]
+            self._out += memoryview(data)[sent:]
             self._room.set()
 
     def send_lone(self, run: Run) -> bool:
@@ -293,10 +298,10 @@ class Link:
             while self._out:
                 try:
                     await self.stream.wait_writable()
-                    sent = self.stream.send_nowait(self._out)
+                    sent = self.stream.send_nowait(bytes(memoryview(self._out)[:_AT_ONCE]))
                 except ConnectionLost as error:
                     return self.end(str(error))
-                self._out = self._out[sent:]
+                del self._out[:sent]
                 self.liveness.wrote(self._clock.now(), sent)
             self.pump()
 

@@ -105,7 +105,20 @@ class Run:
     `items` is None and `sizes` remembers what they weighed. `number` is the first one's, 0 before the first write.
     """
 
-    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "since", "size", "sizes", "until", "waiters")
+    __slots__ = (
+        "count",
+        "deadline",
+        "items",
+        "kind",
+        "lane",
+        "number",
+        "only",
+        "since",
+        "size",
+        "sizes",
+        "until",
+        "waiters",
+    )
 
     def __init__(
         self,
@@ -126,6 +139,8 @@ class Run:
         """What its receiver is told of, if it is before the deadline (Q2)."""
         self.since = 0.0
         """When its first message was accepted; 0 where nobody wants to know."""
+        self.only: frozenset[str] | None = None
+        """The transports that may carry it; None: any."""
         self.number = 0
         self.count = len(items)
         self.size = 0
@@ -139,7 +154,7 @@ class Run:
     def take(self, count: int) -> Run:
         """Cut off the first `count` messages as a run of their own."""
         head = Run(self.lane, self.kind, self.deadline, [], until=self.until)
-        head.count, head.number, head.since = count, self.number, self.since
+        head.count, head.number, head.since, head.only = count, self.number, self.since, self.only
         if self.items is None:
             head.items = None
             head.sizes, self.sizes = self.sizes[:count], self.sizes[count:]

@@ -257,7 +257,7 @@ class Session:
         if proven[best] is not self.current:
             self.reconnects += in_flight and self.current is None
             self.current = self.outbox.current = proven[best]
-            self.outbox.transmit.rewind()
+            self.outbox.transmit.rewind(self.current.carrier)
         for contender in superseded(proven, resumed):
             proven[contender].close("superseded")
         proven[best].pump()
