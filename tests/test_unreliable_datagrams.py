@@ -24,8 +24,9 @@ from actors.runtime.codec import encode as message
 from actors.testing.network.wires import SimulatedNetwork
 from transports.base import Datagrams
 from transports.errors import ConnectionLost
+from transports.memory.connection import Connection
 from transports.quic.beside import UNREAD, UNSENT, Beside
-from transports.quic.connection import Connection
+from transports.quic.connection import Connection as QuicConnection
 
 UNRELIABLE = TransportPrefs(reliability="unreliable")
 
@@ -132,6 +133,25 @@ async def test_a_datagram_that_is_none_costs_its_connection(strange: bytes) -> N
         await nodes["a"].send(nodes.to("b"), Item(1))
 
 
+@virtual
+async def test_a_datagram_that_came_before_the_proof_is_nobodys() -> None:
+    network = wires()
+    async with bench("a", "b", wires=network) as nodes:
+        early: list[bool] = []
+
+        def throw(connection: Connection) -> None:
+            for end in connection.dialer, connection.acceptor:
+                assert end.datagrams is not None
+                early.append(end.datagrams.send_nowait(thrown(1, 7)))
+
+        network.connected = throw  # type: ignore[method-assign]
+        await nodes["a"].send(nodes.to("b"), Item(2))
+        await trio.sleep(1)
+        assert early == [True, True]
+        assert nodes.journal("b").numbers() == [2]
+        assert nodes.journal("a").numbers() == []
+
+
 class Breaking:
     """Takes some datagrams; then the connection turns out to be lost."""
 
@@ -225,7 +245,7 @@ def test_what_cannot_be_said_of_datagrams(wrong: dict[str, float]) -> None:
 # -- QUIC --------------------------------------------------------------------------------------------------
 
 
-class Narrow(Connection):
+class Narrow(QuicConnection):
     """Of a connection: that it sends datagrams before anything of the stream, and how little it may send at a time."""
 
     def __init__(self) -> None:
