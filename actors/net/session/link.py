@@ -189,7 +189,6 @@ class Link:
             sent = self.stream.send_nowait(data)
         except ConnectionLost as error:
             return self.end(str(error))
-        self.liveness.wrote(self._clock.now(), sent)
         if sent < len(data):
             self._out += memoryview(data)[sent:]
             self._room.set()
@@ -304,6 +303,7 @@ class Link:
                 except ConnectionLost as error:
                     return self.end(str(error))
                 del self._out[:sent]
+                # It had taken no more: what it takes now, it takes because something has left it.
                 self.liveness.wrote(self._clock.now(), sent)
             self.pump()
 
