@@ -127,6 +127,8 @@ class Link:
         """Unknown optional frames (H11)."""
         self._frames = frames
         self._datagrams = stream.datagrams
+        if self._datagrams is not None:
+            _forget(self._datagrams)
         self._clock = clock
         self._out = bytearray()
         """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
@@ -481,3 +483,10 @@ class Link:
             return self.end("closed by the peer")
         self._frames.commit(count)
         self._handle()
+
+
+def _forget(datagrams: Datagrams) -> None:
+    """What came before the proof was nobody's (H1)."""
+    with suppress(trio.WouldBlock, ConnectionLost):
+        while True:
+            datagrams.receive_nowait()
