@@ -48,7 +48,9 @@ async def upgrade(sim: Simulation) -> None:
         nursery.cancel_scope.cancel()
     await sim.settle()
     _moved_rarely(sim, one, len(connections), sim.now() - began, pauses)
-    await sim.until(lambda: _over(sim, one, other) == other + BEST, "the best address in use", within=COOLING_CAP + pauses.cap)
+    await sim.until(
+        lambda: _over(sim, one, other) == other + BEST, "the best address in use", within=COOLING_CAP + pauses.cap
+    )
     made = len(connections)
     await trio.sleep(2 * pauses.cap)
     assert len(connections) == made, f"{len(connections) - made} connections more with nothing better to be had"
