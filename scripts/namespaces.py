@@ -48,7 +48,7 @@ ACTS = {
     "line-quic": _act(10, short=partial(bad_line, "quic", 2_000), full=partial(bad_line, "quic", 100_000)),
     "holes": _act(22, short=black_holes, full=black_holes),
     "slow": _act(3, short=partial(slow_reader, 1000), full=partial(slow_reader, 5000)),
-    "farewell": _act(19, short=partial(farewell, 20, 300), full=partial(farewell, 200, 60)),
+    "farewell": _act(19, short=partial(farewell, 20, 300), full=partial(farewell, 200, 80)),
     "flood": _act(20, short=partial(flood, 40, 5.0), full=partial(flood, 100, 600.0)),
     "disk": _act(18, short=full_disk, full=full_disk),
     "files": _act(24, short=partial(no_more_files, 20), full=partial(no_more_files, 100)),

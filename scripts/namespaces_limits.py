@@ -28,6 +28,8 @@ SPARE: Final = 4
 """Files that the node may still open."""
 STRANGERS: Final = 12
 """More than those, and fewer than one source may have before it proves itself."""
+SUPERSEDED: Final = "superseded"
+"""Why one of two connections ends where both ends dialed: no loss."""
 REDIALS: Final = 10
 """Cycles after each of which the friend has to come again."""
 
@@ -95,10 +97,11 @@ async def no_more_files(cycles: int) -> list[Figure]:
             await _soon(lambda: _files(process) <= most - SPARE)
             if cycle % REDIALS == 0:
                 again += await _comes_again(friend, node, watch)
-        lost = watch.of(friend, "disconnected", node)[cycles // REDIALS :]
+        ended = [each.why for each in watch.of(friend, "disconnected", node)]
+    lost = len(ended) - ended.count(SUPERSEDED) - cycles // REDIALS
     return [
         Figure(24, f"of {cycles} times without files, those that did not come to it", cycles - exhausted, 0),
-        Figure(24, "connections of a friend that were lost by it", len(lost), 0),
+        Figure(24, "connections of a friend that were lost by it", lost, 0),
         Figure(24, f"of {cycles // REDIALS} times that it came again, those in vain", cycles // REDIALS - again, 0),
     ]
 

@@ -16,9 +16,12 @@ from time import perf_counter
 import trio
 from msgspec import Struct, field
 
-from actors import Engine, Message, Node, Request, on
+from actors import Engine, Message, Node, Request, Started, on
 from actors.identity import EngineID
 
+CARGO = 60 << 10
+"""Bytes."""
+GIVERS = 5
 BEAT = 0.01
 """Seconds between two looks at the clock."""
 
@@ -61,6 +64,42 @@ class Shout(Request[int], tag="target.shout"):
     count: int
 
 
+class Beg(Message, tag="target.beg"):
+    """Tell whoever begs so many Cargos, by each of some engines."""
+
+    count: int
+
+
+class More(Message, tag="target.more"):
+    """Go on."""
+
+
+class Giver(Engine):
+    """Tells one engine of a beggar one thing after the other, and waits for room."""
+
+    to: EngineID
+    left: int
+
+    @on(Started)
+    def started(self, _: Started) -> None:
+        self.tell(self.id, More())
+
+    @on(More)
+    def give(self, _: More) -> None:
+        self.tell(self.to, Cargo(bytes(CARGO)), expiry=3600)
+        self.left -= 1
+        if self.left:
+            self.tell(self.id, More())
+
+
+class Asleep(Engine):
+    """Comes to its first message, and to no other."""
+
+    @on(Cargo)
+    async def cargo(self, _: Cargo) -> None:
+        await trio.sleep_forever()
+
+
 class Target(Engine):
     known: set[EngineID] = field(default_factory=set)
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
@@ -95,6 +134,13 @@ class Target(Engine):
                 self.tell(who, Note(0, n))
         return msg.count * len(self.known)
 
+    @on(Beg)
+    def beg(self, msg: Beg) -> None:
+        node = self.sender.node
+        assert node is not None
+        for n in range(GIVERS):  # one alone may use half of an outbox, the next one half of the rest
+            self.spawn(Giver(to=EngineID(node, f"greedy.{n}"), left=msg.count), f"giver.{node.short}.{n}")
+
     async def port(self) -> None:
         spent = began = 0.0
 
@@ -120,3 +166,4 @@ class Target(Engine):
 def setup(node: Node) -> None:
     """What the process does once its node runs."""
     node.spawn(Target(), "target")
+    node.spawn(Asleep(), "asleep")

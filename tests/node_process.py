@@ -30,10 +30,12 @@ class NodeProcess:
             self.process.send_signal(signum)
 
     async def ended(self) -> tuple[int, str]:
-        """Its exit code, and its last words to people."""
+        """Its exit code, and its last words."""
+        assert self.process.stdout is not None
         assert self.process.stderr is not None
-        words = b"".join([chunk async for chunk in self.process.stderr])
-        return await self.process.wait(), words.decode()
+        words = b"".join([chunk async for chunk in self.process.stdout])
+        words += b"".join([chunk async for chunk in self.process.stderr])
+        return await self.process.wait(), " ".join(words.decode().split())
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from actors.console.doctor_node import node
 from actors.console.doctor_words import (
     BASE,
     FIRST,
+    LINK,
     RECORD,
     UNPROVEN,
     UNSENT,
@@ -232,7 +233,7 @@ def test_a_short_backlog_is_a_warning(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_the_formula_adds_up_with_the_numbers_of_the_settings() -> None:
     limits = Limits(outbox_bytes=1 << 20, mailbox_bytes=2 << 20, frame_bytes=128 << 10, unproven=10, peers=100)
     memory = memory_of(NodeConfig(peers=("x", "y"), engines=("m:E",), limits=limits), own_engines=3)
-    assert memory.per_peer == (1 << 20) + UNSENT + (128 << 10) + (256 << 10) + 4 * FIRST
+    assert memory.per_peer == (1 << 20) + LINK + UNSENT + (256 << 10) + 4 * FIRST
     assert (memory.per_engine, memory.unproven, memory.book) == (2 << 20, 10 * UNPROVEN, 100 * RECORD)
     assert memory.total == BASE + 2 * memory.per_peer + 4 * (2 << 20) + 10 * UNPROVEN + 100 * RECORD
 

@@ -7,13 +7,13 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
 
 import pytest
+import trio
 
 from actors.errors import ConfigError
 from actors.testing.hosts import (
@@ -81,9 +81,11 @@ def test_no_line_is_worse_than_lost(delay: float, jitter: float, loss: float) ->
 @contextmanager
 def started(command: list[str]) -> Iterator[Popen[bytes]]:
     """A process that is killed when the block is left."""
-    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
-        yield process
-        process.kill()
+    with Popen(command, stdin=PIPE, stdout=PIPE, stderr=PIPE, cwd=ROOT) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 @asynccontextmanager
@@ -139,9 +141,9 @@ async def test_connections_are_broken_as_if_they_were_reset() -> None:
 @pytest.mark.slow
 async def test_a_line_takes_its_time_and_loses_some() -> None:
     async with open_line("a", "b", Weather(delay=0.05)) as (a, b), listening(b):
-        began = time.monotonic()
+        began = trio.current_time()
         assert await hears(a, b)
-        assert time.monotonic() - began >= 0.2, "the greeting of TCP, and the echo"
+        assert trio.current_time() - began >= 0.2, "the greeting of TCP, and the echo"
     async with open_line("a", "b", Weather(loss=0.99, seed=1)) as (a, b), listening(b):
         assert not await hears(a, b)
 
@@ -215,22 +217,17 @@ def _sleepers(mark: str) -> int:
     return found
 
 
-def _wait_until(holds: Callable[[], bool]) -> None:
-    """At most for as long as a test may hang."""
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() - began < 20
-        time.sleep(0.02)
+async def _until(holds: Callable[[], bool]) -> None:
+    with trio.fail_after(20):
+        while not holds():  # noqa: ASYNC110 - other processes
+            await trio.sleep(0.02)
 
 
 @needs_hosts
 @pytest.mark.slow
-def test_what_runs_on_hosts_ends_with_their_maker_however_that_ends() -> None:
+async def test_what_runs_on_hosts_ends_with_their_maker_however_that_ends() -> None:
     mark = f"1000.{os.getpid()}"
-    with Popen([sys.executable, "-c", KILLED, mark], stdout=PIPE, cwd=ROOT) as maker:
-        assert maker.stdout is not None
-        for _ in range(4):
-            maker.stdout.readline()
-        _wait_until(lambda: _sleepers(mark) == 4)
+    with started([sys.executable, "-c", KILLED, mark]) as maker:
+        await _until(lambda: _sleepers(mark) == 4)
         maker.kill()
-        _wait_until(lambda: not _sleepers(mark))
+        await _until(lambda: not _sleepers(mark))

@@ -81,7 +81,7 @@ def proxy_columns() -> Sequence[Column]:
     from actors.console.words import Column
 
     texts = [Column(title) for title in ("node", "peer", "permanence", "state", "transport")]
-    figures = ("rtt ms", "accepted", "delivered", "in flight", "lost", "expired", "refused", "reconnects")
+    figures = ("rtt ms", "accepted", "delivered", "sent", "in flight", "lost", "expired", "refused", "reconnects")
     return [*texts, *(Column(title, right=True) for title in figures)]
 
 
@@ -89,7 +89,7 @@ def proxy_row(proxy: ProxySnapshot) -> Row:
     """A proxy in such a table."""
     told = proxy.ledger
     known = (proxy.node, proxy.peer, proxy.permanence, proxy.state, proxy.transport, proxy.rtt_ms)
-    ended = (told.delivered, told.in_flight, told.lost, told.expired, told.refused)
+    ended = (told.delivered, told.sent, told.in_flight, told.lost, told.expired, told.refused)
     return (*known, told.accepted, *ended, proxy.reconnects)
 
 

@@ -15,7 +15,7 @@ def call_stopped(action: Callable[[Any, Any], Any], engine: Engine, message: Any
     """Call the action; the debugger stops at its first line."""
     debugger = pdb.Pdb()
     value = action(engine, message) if _waits(action) else debugger.runcall(action, engine, message)
-    return _stepped(value, debugger) if isinstance(value, CoroutineType) else value
+    return _awaited(value, debugger) if isinstance(value, CoroutineType) else value
 
 
 def look_back(traceback: TracebackType | None) -> None:
@@ -28,6 +28,10 @@ def look_back(traceback: TracebackType | None) -> None:
 def _waits(action: Callable[[Any, Any], Any]) -> bool:
     code = getattr(action, "__code__", None)
     return code is not None and bool(code.co_flags & 0x80)  # CO_COROUTINE
+
+
+async def _awaited(handler: CoroutineType[Any, Any, Any], debugger: pdb.Pdb) -> Any:
+    return await _stepped(handler, debugger)
 
 
 @coroutine

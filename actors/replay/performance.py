@@ -89,7 +89,8 @@ async def _perform(story: Story, target: Target, performance: Performance, clock
     wanted = _near(story, target)
     for place, turn in enumerate(story.turns):
         here, number = turn is target.turn, turn.role.number
-        clock.jump(max(0.0, turn.at - trio.current_time()))
+        if turn.at > (at := trio.current_time()):
+            clock.jump(turn.at - at)
         if isinstance(turn.came, Stands) and (turn.came.begins or turn.sudden):
             lost.pop(number, None)  # it begins anew
         if number not in lost:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bdb import BdbQuit
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
-from inspect import isawaitable
 from math import inf
+from types import CoroutineType
 from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
@@ -98,17 +98,15 @@ class Player:
     async def _handle(
         self, engine: Engine, message: Any, turn: Turn, call: Call
     ) -> tuple[End, object, BaseException | None]:
-        cut = turn.end.at if isinstance(turn.end, Cut) else inf
         token = handling.set(self._stage)
         value: Any = None
         try:
             action = _action(engine, message)
             if action is None:
                 return "unhandled", None, None
-            with trio.CancelScope(deadline=cut) as scope:
-                value = call(action, engine, message)
-                if isawaitable(value):
-                    value = await self._finish(value, turn)
+            value = call(action, engine, message)
+            if isinstance(value, CoroutineType):
+                value = await self._finish(value, turn)
         except BdbQuit:
             raise SystemExit(0) from None  # somebody had seen enough
         except Exception as error:  # the user's handler, whatever it raises
@@ -120,17 +118,20 @@ class Player:
             raise ours from None
         finally:
             handling.reset(token)
-        if scope.cancelled_caught:
-            return "cancelled", None, None
-        return ("unfinished", None, None) if value is UNFINISHED else ("returned", value, None)
+        if value is CANCELLED or value is UNFINISHED:
+            return ("cancelled" if value is CANCELLED else "unfinished"), None, None
+        return "returned", value, None
 
-    async def _finish(self, value: Awaitable[object], turn: Turn) -> object:
+    async def _finish(self, handler: CoroutineType[Any, Any, object], turn: Turn) -> object:
         """What a handler that waits gives. One that had not ended when the record did is left where it waits."""
-        if turn.end is not None:
-            return await value
-        with trio.move_on_at(trio.current_time() + 3600):
-            return await value
-        return UNFINISHED
+        until, instead = inf, CANCELLED
+        if isinstance(turn.end, Cut):
+            until = turn.end.at
+        elif turn.end is None:
+            until, instead = trio.current_time() + 3600, UNFINISHED
+        with trio.CancelScope(deadline=until):
+            return await handler
+        return instead
 
     # -- comparing ------------------------------------------------------------------------------------------
 
@@ -178,7 +179,9 @@ class Player:
         return message_from(came.body, kind, name)
 
 
+CANCELLED: Final = object()
 UNFINISHED: Final = object()
+"""In place of what a handler gives."""
 
 
 def message_from(body: Raw, kind: type, name: str) -> Any:

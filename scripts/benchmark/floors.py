@@ -25,7 +25,7 @@ RECEIVE = 64 << 10
 RECEIVE_LARGE = 256 << 10
 WS_BUFFER = 256 << 10
 """trio-websocket's own is 4 KiB, which halves it."""
-DONE = b"done"
+GO, DONE = b"go", b"done"
 
 
 class Wire(Protocol):
@@ -56,6 +56,7 @@ async def count_frames(wire: Wire, most: int) -> None:
     tail = b""
     while head := await wire.receive_some(most):
         left, tail = int(head), b""
+        await wire.send_all(GO)
         while left:
             data = await wire.receive_some(most)
             got, _, tail = split(tail + data if tail else data)
@@ -141,7 +142,7 @@ async def _measure(wire: Wire, what: str, per_send: int) -> None:
     async def tell(count: int, _: int) -> float:
         message = envelope(LARGE if what == "large" else BODY)
         await wire.send_all(b"%d" % count)
-        await trio.sleep(0.01)  # the count is a read of its own
+        assert await wire.receive_some(64) == GO
         began, left = clock(), count
         if per_send == 1:
             for _ in range(count):

@@ -154,16 +154,38 @@ async def many(node: Node, sink: EngineID) -> None:
     await serve(measure)
 
 
+async def tasks(node: Node, sink: EngineID) -> None:
+    """As `many`, with tasks that tell as the node itself."""
+
+    async def teller(count: int) -> None:
+        for _ in range(count):
+            await node.tell(sink, Data(BODY))
+            await trio.lowlevel.checkpoint()
+
+    async def measure(count: int, _: int) -> float:
+        each, began = max(1, count // MANY), clock()
+        async with trio.open_nursery() as nursery:
+            for _each in range(MANY):
+                nursery.start_soon(teller, each)
+        assert await node.ask(sink, Arrived(0)) == each * MANY
+        return (clock() - began) / (each * MANY)
+
+    await serve(measure)
+
+
 async def remote(what: str, kind: str) -> None:
     """Node to node."""
     async with linked(kind) as (node, peer):
         sink = EngineID(peer, "sink")
-        if what == "ping":
-            await asks(node, sink)
-        elif what == "many":
-            await many(node, sink)
-        else:
-            await tells(node, sink, LARGE if what == "large" else BODY)
+        match what:
+            case "ping":
+                await asks(node, sink)
+            case "many":
+                await many(node, sink)
+            case "tasks":
+                await tasks(node, sink)
+            case _:
+                await tells(node, sink, LARGE if what == "large" else BODY)
 
 
 async def local(what: str) -> None:
@@ -178,7 +200,7 @@ def main(arguments: list[str]) -> None:
     match arguments:
         case ["other-end", kind]:
             trio.run(other_end, kind)
-        case ["tell" | "large" | "ping" | "many" as what, kind]:
+        case ["tell" | "large" | "ping" | "many" | "tasks" as what, kind]:
             trio.run(remote, what, kind)
         case ["local" | "local-ask" as what]:
             trio.run(local, what)

@@ -116,6 +116,12 @@ TARGETS = (
         other=B1,
         goal=Goal(4, 7),
     ),
+    Row(
+        name="T5-tasks",
+        what="100 tasks that tell as one node, and give way",
+        own=own("own", "tasks", "tcp", count=50_000),
+        other=B1,
+    ),
     Row(name="T6", what="as T3", own=TELL, other=ERLANG, goal=Goal(1.5, 2.5)),
     Row(name="T7", what="as T3", own=TELL, other=TRACTOR, goal=Goal(35, 80)),
     Row(

@@ -51,6 +51,8 @@ ACK_DELAY = 0.005
 QUICK = 16
 """Lone asks of one read that may be handled by the reader itself."""
 _MAX_BACKLOG = 1 << 20
+_AT_ONCE = 256 << 10
+"""Bytes of a backlog that are handed to the stream in one call."""
 _PROTOCOL_ERROR = "protocol error"
 """How a Bye begins whose sender could not take what we wrote (S14)."""
 
@@ -124,7 +126,8 @@ class Link:
         self._frames = frames
         self._datagrams = stream.datagrams
         self._clock = clock
-        self._out = b""
+        self._out = bytearray()
+        """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
         self._room = trio.Event()
         self._scope = trio.CancelScope()
         self._owes_settled = False
@@ -184,9 +187,8 @@ class Link:
             sent = self.stream.send_nowait(data)
         except ConnectionLost as error:
             return self.end(str(error))
-        self.liveness.wrote(self._clock.now(), sent)
         if sent < len(data):
-            self._out = data[sent:]
+            self._out += memoryview(data)[sent:]
             self._room.set()
 
     def send_lone(self, run: Run) -> bool:
@@ -213,15 +215,21 @@ class Link:
 
     def pump(self) -> None:
         """Write what the transmit half lets us; the acknowledgement that is owed rides on it (S11)."""
-        if self._out or self.reason is not None or self.going_away:
+        if self.reason is not None or self.going_away:
             return
-        transmit, receive = self.owner.outbox.transmit, self.receive
+        transmit, receive, in_stream = self.owner.outbox.transmit, self.receive, self._datagrams is None
         now = self._clock.now()
+        if transmit.unreliable and not in_stream:
+            while self.owner.may_write(self) and self._write_unreliable(now):
+                pass
+        if self._out:
+            return
         while transmit.can_write and not self._out and self.owner.may_write(self):
             parts = transmit.write(now, receive.position)
             if parts is not None:
                 self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
-            if not (transmit.unreliable and self._write_unreliable(now)) and parts is None:
+            wrote = in_stream and transmit.unreliable and self._write_unreliable(now)
+            if parts is None and not wrote:
                 break
         if transmit.wants:
             self._ask_for_room(transmit.wants)
@@ -240,10 +248,11 @@ class Link:
             self._throw(self._datagrams, run, written)
         else:
             self._write_all(run, b"".join(written))
-        if self.reason is None and run.count < before:
+        changed = run.count < before
+        if changed:
             self.owner.in_use(now)
             outbox.settled()
-        return run.count < before
+        return changed
 
     def _write_all(self, run: Run, data: bytes) -> None:
         if self._out:
@@ -288,10 +297,11 @@ class Link:
             while self._out:
                 try:
                     await self.stream.wait_writable()
-                    sent = self.stream.send_nowait(self._out)
+                    sent = self.stream.send_nowait(bytes(memoryview(self._out)[:_AT_ONCE]))
                 except ConnectionLost as error:
                     return self.end(str(error))
-                self._out = self._out[sent:]
+                del self._out[:sent]
+                # It had taken no more: what it takes now, it takes because something has left it.
                 self.liveness.wrote(self._clock.now(), sent)
             self.pump()
 

@@ -104,9 +104,10 @@ class Port(Lane):
         outbox = self.outbox
         outbox.check(len(data))
         pace = outbox.pace
-        if (self.open is not None and expiry == self.expiry) or pace.opens > _CROWD:
+        spent = self.open is not None and expiry == self.expiry
+        if spent or pace.opens > _CROWD:
             pace.opens = 0
-            if not outbox.closed:
+            if spent and not outbox.closed:
                 outbox.refill(self, expiry, len(data))  # others go on with a fresh share meanwhile
             await checkpoint()
             left = self.left - len(data) - FLAT
@@ -114,7 +115,9 @@ class Port(Lane):
                 self.left = left
                 self.append(data)
                 return
-        port = await self._wait_room(len(data), expiry, Port._refilled)
+        port = self
+        if outbox.closed or not outbox.refill(self, expiry, len(data)):
+            port = await self._wait_room(len(data), expiry, Port._refilled)  # a scope for each would cost 6 us
         port.left -= len(data) + FLAT
         port.append(data)
 
@@ -294,7 +297,8 @@ class Outbox:
         pace = self.pace
         pace.opens += 1
         free = self.capacity - self.transmit.weight - self.reserved - port.target.weight
-        share = max(1, pace.slice // pace.opens) * (FLAT + 128)
+        # A hundred ports with a run each hold no more than a few ports would: else the outbox is full of promises.
+        share = max(1, pace.slice // max(pace.opens, len(self._open) + 1)) * (FLAT + 128)
         grant = max(min(share, free), FLAT + need)
         self.reserved += grant
         items: list[bytes] = []
@@ -349,6 +353,7 @@ class Outbox:
                 if self._taken == self._posted:
                     break
                 run = rx.receive_nowait()
+            self._wake_waiters()  # what the open runs had reserved and did not use is free again
             if self._conditions.point("outbox.forward_pause"):
                 await trio.sleep(self._conditions.pause("outbox.forward_pause"))
             self.pump()
@@ -419,11 +424,14 @@ class Outbox:
 
     def settled(self) -> None:
         """To be called after anything got its outcome: those who wait for room may look again."""
+        self._wake_waiters()
+        if self.emptied is not None and self.idle:
+            self.emptied()
+
+    def _wake_waiters(self) -> None:
         if self._wake_at >= 0 and self.transmit.weight + self.reserved <= self._wake_at:
             self._wake_at = -1
             self._lot.unpark_all()
-        if self.emptied is not None and self.idle:
-            self.emptied()
 
     def _watch(self, deadline: float) -> None:
         due = expires_at(deadline)
