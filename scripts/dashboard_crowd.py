@@ -98,6 +98,7 @@ class Crowd:
             reconnects=0,
             resent=0,
             duplicates_dropped=0,
+            dropped=0,
             queued=place % 3,
             retained=0,
             fill=place % 7 / 10,
