@@ -87,6 +87,7 @@ REACH = {
     ),
     "moves": ("several addresses dialed", "lost peer_restarted perhaps sent"),
     "dead-first-address": ("several addresses dialed", "IgnoreDials"),
+    "upgrade": ("several addresses dialed", "IgnoreDials", "Refuse", "Cut", "bye: superseded"),
     # 19
     "poison": ("lost poison perhaps sent", "skip", "late acknowledgements"),
     "later-frames": ("unknown frame", "bye: protocol error: unknown critical frame 0xfe"),

@@ -211,31 +211,35 @@ class Fabric(MemoryNetwork):
         return super().listen(host, address)
 
     async def route(self, dialer: str, address: MemoryAddress) -> None:
-        """A dial there and back: it hangs while either way is shut, and may be refused."""
+        """A dial there and back: it hangs while either way is shut, and may be refused.
+
+        What is wrong with dials to a host may also be wrong with those to one address of it, by that address's name.
+        """
         host = self._homes.get(address.name, address.name)
         life = self._lives.get(dialer)
         self._tape.add(1, f"{dialer} {address.name}".encode())
         for see in self.on_dial:
             see(trio.current_time(), dialer, address.name)
         await self._round_trip(dialer, host)
-        while obstacle := self._obstacle(dialer, host):
-            await self._gate.wait(lambda: not self._obstacle(dialer, host))
+        while obstacle := self._obstacle(dialer, host, address.name):
+            await self._gate.wait(lambda: not self._obstacle(dialer, host, address.name))
             if obstacle == "shut":
                 await self._round_trip(dialer, host)
         if self._lives.get(dialer) != life:
             await trio.sleep_forever()  # whoever dialed is no more
-        if self.wire(dialer, host).dials == "refuse":
+        if "refuse" in (self.wire(dialer, host).dials, self.wire(dialer, address.name).dials):
             raise ConnectFailed(str(address), "connection refused")
 
     async def _round_trip(self, dialer: str, host: str) -> None:
         ways = ((dialer, host), (host, dialer))
         await trio.sleep(sum(self._way(*way).delay(self.wire(*way)) for way in ways))
 
-    def _obstacle(self, dialer: str, host: str) -> Literal["shut", "on hold", ""]:
+    def _obstacle(self, dialer: str, host: str, name: str) -> Literal["shut", "on hold", ""]:
         there, back = self.wire(dialer, host), self.wire(host, dialer)
-        if there.held or back.held or there.dials == "ignore":
+        dials = (there.dials, self.wire(dialer, name).dials)
+        if there.held or back.held or "ignore" in dials:
             return "shut"
-        return "on hold" if there.dials == "hold" else ""
+        return "on hold" if "hold" in dials else ""
 
 
 def _joins(connection: Connection, one: str, other: str | None) -> bool:

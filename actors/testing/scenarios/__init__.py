@@ -25,6 +25,7 @@ from actors.testing.scenarios import (
     scopes,
     sessions,
     unreliable,
+    upgrades,
     weather,
 )
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
@@ -55,5 +56,6 @@ __all__ = [
     "scopes",
     "sessions",
     "unreliable",
+    "upgrades",
     "weather",
 ]
