@@ -64,8 +64,7 @@ def too_small(width: int, height: int) -> list[Text]:
 def title(picture: Picture, width: int, clock: str) -> Text:
     """Which cluster, which screen, what time."""
     watch, desk = picture.watch, picture.desk
-    line = Text(" actors ", "bold reverse")
-    line.append(f" {watch.cluster} ", "bold")
+    line = Text.assemble((" actors ", "bold reverse"), (f" {watch.cluster} ", "bold"))
     here = _UNDER.get(desk.place.page, desk.place.page)
     for page, words in _TABS:
         line.append(" ")
