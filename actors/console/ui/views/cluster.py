@@ -168,13 +168,15 @@ def _below(picture: Picture, width: int, height: int) -> list[Text]:
 
 
 def _latest(watch: Watch, most: int) -> list[EventLine]:
-    """Without the engines of single connections, which come and go with what is told anyway."""
+    """Without what is told anyway: engines of single connections, and what each attempt to dial consists of."""
     telling = (line for line in reversed(watch.events) if not _is_small(line))
     return list(islice(telling, most))[::-1]
 
 
 def _is_small(line: EventLine) -> bool:
-    return line.event in ("engine-started", "engine-stopped") and "/transport." in line.words
+    if line.event in ("engine-started", "engine-stopped"):
+        return "/transport." in line.words
+    return line.event == "dial-failed" or (line.event == "proxy-changed" and line.words.endswith("dialing: retry"))
 
 
 def matrix_lines(watch: Watch) -> list[Text]:

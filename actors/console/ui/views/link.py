@@ -115,8 +115,8 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
         ("queued", count(proxy.queued)),
         ("unacked", count(proxy.retained)),
         ("outbox", share(proxy.fill)),
-        ("half within", millis(proxy.p50_ms)),
-        ("99 of 100", millis(proxy.p99_ms)),
+        ("p50", millis(proxy.p50_ms)),
+        ("p99", millis(proxy.p99_ms)),
         ("connections", count(proxy.connections)),
         ("resumed", count(proxy.reconnects)),
         ("resent", count(proxy.resent)),
@@ -130,7 +130,7 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
             ("room", size(link.outbox_capacity)),
             ("expiry in", span(link.expires_in)),
             ("heard", "-" if link.heard_ago is None else f"{span(link.heard_ago)} ago"),
-            ("judged in", span(link.dead_in)),
+            ("checked in", span(link.dead_in)),
             ("held by", ", ".join(link.holders) or "nobody"),
         ]
     return pairs
