@@ -131,6 +131,12 @@ def test_the_link_page_tells_its_path_its_addresses_and_what_to_do() -> None:
     assert "actors proxy a bbbbbbbb --ephemeral" in text
 
 
+def test_however_low_the_terminal_what_a_number_runs_is_seen() -> None:
+    world = full_world()
+    world.press("2", "enter")
+    assert "1  make it ephemeral" in world.text(60, 12)
+
+
 def test_the_pauses_between_attempts_are_drawn() -> None:
     world = full_world()
     states = [("backoff", 9.0), ("dialing", 8.8), ("backoff", 8.7), ("dialing", 7.9), ("backoff", 7.0)]

@@ -51,7 +51,8 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     ]
     if not actions:
         doing = []
-    left = height - len(lines) - len(doing)
+    lines = lines[: max(0, height - len(doing))]  # what a number runs is always seen
+    left = max(0, height - len(lines) - len(doing))
     addresses = [] if watch.recorded else _addresses(link, width)
     return [*lines, *addresses[:left], *doing]
 
