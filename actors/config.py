@@ -17,7 +17,9 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta, Struct
 
+from actors.admission import sorted_out
 from actors.durable import FileError
+from actors.errors import ConfigError
 from actors.keyfile import refuse_secret
 
 ENVIRONMENT: Final = "ACTORS_"
@@ -26,6 +28,7 @@ UNLIMITED: Final = (1 << 63) - 1
 
 Count = Annotated[int, Meta(gt=0)]
 Seconds = Annotated[float, Meta(gt=0)]
+PerSecond = Annotated[float, Meta(gt=0)]
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}\Z")]
 Reference = Annotated[str, Meta(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")]
 """`module:name`. Imported from the node's own settings only, never from the wire."""
@@ -56,6 +59,13 @@ class Limits(Struct, frozen=True, kw_only=True):
     unproven: Count = 256
     """Connections before their proof, and how many of one source (PROTOCOL H9)."""
     unproven_per_source: Count = 16
+    handshakes_per_second: PerSecond = 1000.0
+    """Handshakes that others may begin on plain transports, and on those that encrypt; who comes faster waits."""
+    secure_handshakes_per_second: PerSecond = 200.0
+    links: Count = 10_000
+    """Peers that this node deals with at a time; who is one too many is told when to come again."""
+    links_kept: Annotated[int, Meta(ge=0)] = 0
+    """How many of these places are kept for peers whose link this node holds for permanent."""
     handshake_seconds: Seconds = 5.0
     heartbeat_seconds: Seconds = 5.0
     """Silence after which the peer is asked for a sign of life, and after which it is taken for dead."""
@@ -66,10 +76,14 @@ class Limits(Struct, frozen=True, kw_only=True):
     """The longest pause between two attempts of a permanent link."""
     drain_seconds: Seconds = 10.0
     """Time that a stopping node gives to what is still unacknowledged."""
+    record_bytes: Annotated[int, Meta(ge=1 << 20)] = 64 << 20
+    """What a run's record may take of the disk; the oldest part of it goes first."""
 
     def __post_init__(self) -> None:
         if self.dead_seconds <= self.heartbeat_seconds:
             raise ValueError("limits.dead_seconds must be more than limits.heartbeat_seconds")
+        if self.links_kept > self.links:
+            raise ValueError("limits.links_kept must not be more than limits.links")
 
 
 class NodeConfig(Struct, frozen=True, kw_only=True):
@@ -84,13 +98,21 @@ class NodeConfig(Struct, frozen=True, kw_only=True):
     listen: tuple[str, ...] = ("tcp://127.0.0.1:0",)
     """Addresses to accept connections on, as URLs."""
     peers: tuple[str, ...] = ()
-    """Nodes to keep a permanent link to: lines that `actors advert` printed there."""
+    """Nodes to keep a permanent link to: lines that `actors advert` printed there; or their NodeIDs, where `adverts`
+    or the state folder know where they are."""
     adverts: tuple[Path, ...] = ()
     """Files with such lines, of nodes to know; without a link until something is sent to them."""
     engines: tuple[Reference, ...] = ()
     """Engine classes to spawn, as `module:Class`."""
     app: Reference | None = None
     """A function that is called with the node once it runs, as `module:setup`."""
+    allow: tuple[str, ...] = ()
+    """Nodes, by their NodeIDs, and networks (`192.0.2.0/24`) to deal with; those of `peers` always belong to them.
+    Empty: all."""
+    deny: tuple[str, ...] = ()
+    """Nodes and networks not to deal with, whatever `allow` says."""
+    record: Path | None = None
+    """A folder to write down in what comes in, for `actors replay`."""
     insecure: bool = False
     """Allow plain transports beyond the loopback interface."""
     log_level: Literal["debug", "info", "warning", "error"] | None = None
@@ -220,9 +242,16 @@ def _value(setting: Setting) -> Any:
         refuse_secret(str(setting.value))
     value = UNLIMITED if setting.value == "unlimited" and _TYPES[setting.key] is Count else setting.value
     try:
-        return msgspec.convert(
+        value = msgspec.convert(
             value, _TYPES[setting.key], strict=not setting.text, dec_hook=lambda _, path: _path(setting, path)
         )
+        if setting.key in ("allow", "deny"):
+            sorted_out(value)
+        return value
+    except ConfigError as error:
+        raise SettingError(
+            f"{setting.origin}: {error}", "write NodeIDs, as `actors ls` shows them, or networks"
+        ) from None
     except msgspec.ValidationError as error:
         form = _FORMS.get(setting.key) if "regex" in str(error) else None
         raise SettingError(f"{setting.origin}: {form or _words(error)}", "see: actors run --help") from None

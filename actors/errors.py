@@ -49,6 +49,13 @@ class ConfigError(ActorError, ValueError):
     code = "configuration"
 
 
+class IdentityTaken(ConfigError):
+    """Another node runs with this node's key, and peers hold with that one (PROTOCOL I3). This one has stopped."""
+
+    code = "duplicate_identity"
+    hint = "stop one of the two, or give it a key of its own: actors keygen"
+
+
 class Delivered:
     """The message is in its target's mailbox, exactly once."""
 
@@ -59,6 +66,18 @@ class Delivered:
 
 
 DELIVERED = Delivered()
+
+
+class Sent:
+    """Of the unreliable class: the transport has it, and nothing more will be known of it (PROTOCOL U1)."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Sent()"
+
+
+SENT = Sent()
 
 
 class SendError(ActorError):
@@ -158,5 +177,5 @@ class Down(ActorError):
 
 
 Failure: TypeAlias = Expired | Lost | Refused | Crashed
-Outcome: TypeAlias = Delivered | Failure
-"""How a message ended (PROTOCOL O1). `Sent` joins it with the unreliable class."""
+Outcome: TypeAlias = Delivered | Sent | Failure
+"""How a message ended (PROTOCOL O1)."""

@@ -128,6 +128,20 @@ class DuplicateIdentity(Event):
     newest: Incarnation
 
 
+class PeerRefused(Event):
+    """Somebody who connected was turned away, and was told so; `peer` is None for one who had not proved who it is."""
+
+    peer: NodeID | None
+    remote: str
+    why: str
+
+
+class StateNotWritten(Event):
+    """The state folder does not take what the node is to remember. It goes on, and tries again."""
+
+    why: str
+
+
 class HostileConnection(Event):
     """Someone unproven broke the protocol at an address of ours, and was closed."""
 
@@ -148,6 +162,8 @@ AnyEvent: TypeAlias = (
     | Disconnected
     | AdvertRejected
     | DuplicateIdentity
+    | PeerRefused
+    | StateNotWritten
     | HostileConnection
 )
 """Every event there is."""

@@ -54,7 +54,8 @@ def create_key(path: str | os.PathLike[str]) -> NodeKey:
     except OSError as error:
         if os.path.lexists(path):
             raise KeyFileError(f"{path} exists already", "use the key that is there, or choose another path") from None
-        raise KeyFileError(f"{path} cannot be written: {error.strerror}", "choose a folder of your own") from None
+        hint = f"make room or choose a folder of your own; look at: df -h {path.parent}; ls -ld {path.parent}"
+        raise KeyFileError(f"{path} cannot be written: {error.strerror}", hint) from None
     return key
 
 

@@ -21,19 +21,19 @@ from random import Random, SystemRandom
 
 import trio
 
+from actors.admission import Admission, Capacity, admit_all, all_of
 from actors.config import Limits
 from actors.engine import Engine, Policy
-from actors.errors import ActorError, ConfigError, Lost, Refused
+from actors.errors import ActorError, ConfigError, IdentityTaken, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
 from actors.net.connecting.backoff import BackoffCfg
-from actors.net.figures import address_snapshots, link_snapshot, proxy_snapshot, whole_ledger
+from actors.net.figures import address_snapshots, door_snapshot, link_snapshot, proxy_snapshot, whole_ledger
 from actors.net.keeper import Keeper
 from actors.net.network import Entry, Network, NetworkCfg
 from actors.net.node_proxy import NodeProxy
-from actors.net.proving.adverts import NodeAdvert
-from actors.net.proving.slots import Slots
+from actors.net.proving.adverts import NodeAdvert, parse_peer
 from actors.net.router import Router
 from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
@@ -53,7 +53,8 @@ from actors.net.vocabulary import (
     SetPermanence,
     StopNetwork,
 )
-from actors.runtime import Asks, Runtime, open_service_nursery, unwrapped
+from actors.remembered import CONFIGURATION, Remembered
+from actors.runtime import Asks, Runtime, Witness, open_service_nursery, unwrapped
 from actors.runtime.figures import engine_snapshots, work_snapshot
 from actors.snapshots import (
     AddressSnapshot,
@@ -72,8 +73,8 @@ from transports.schemes import MISSING
 
 DEFAULT_LISTEN = ("tcp://127.0.0.1:0",)
 WEIGHT = 1
-_NODE, _CONFIGURATION = "node", "configuration"
-"""Who holds permanence: `Node.connect`, and the list of peers (L5)."""
+_NODE = "node"
+"""Who holds the links of `Node.connect` (L5)."""
 
 
 class Node:
@@ -229,6 +230,7 @@ class Node:
                 ledger=whole_ledger(network),
                 received=sum(record.receive.received for record in network.peers if record.receive),
                 dead_letters=statistics.dead_letters,
+                door=door_snapshot(network.door),
                 uptime=self.runtime.clock.now() - self._began,
             ),
         )
@@ -286,30 +288,37 @@ async def open_node(
     name: str = "",
     listen: Sequence[str] = DEFAULT_LISTEN,
     adverts: Iterable[NodeAdvert | str] = (),
-    peers: Iterable[NodeAdvert | str] = (),
+    peers: Iterable[NodeAdvert | NodeID | str] = (),
     state_dir: str | PathLike[str] | None = None,
     transports: Sequence[Transport] | None = None,
     insecure: bool = False,
     limits: Limits | None = None,
+    policy: Admission = admit_all,
     cfg: NetworkCfg | None = None,
     strict: bool = False,
     random: Random | None = None,
     boot: int | None = None,
     pid: int | None = None,
     conditions: Conditions | None = None,
+    witness: Witness | None = None,
 ) -> AsyncIterator[Node]:
     """Run a node for the length of the block.
 
     key: who the node is; by default the key of `state_dir`, else a new one. listen: URLs to accept connections on.
-    adverts: other nodes to know from the start; peers: those to keep a permanent link to. insecure: allow plain
+    adverts: other nodes to know from the start; peers: those to keep a permanent link to, by their adverts, or by
+    their NodeIDs where `adverts` or `state_dir` know the rest. state_dir: a folder to remember by: key, boot number,
+    adverts, who holds links for permanent; nothing is remembered without one. insecure: allow plain
     transports beyond the loopback interface. limits: what bounds the node.
+    policy: whom it dials and lets in (`actors.admission`).
 
     For tests and simulations: transports, in place of the built-in ones; strict, so that every local message goes
     through the codec; random and boot, in place of the system's randomness and clock; cfg, every number of the
-    network, in place of what `limits` and `insecure` say; conditions, who looks on.
+    network, in place of what `limits` and `insecure` say; conditions, who looks on. For recording: witness, who sees
+    all that users' engines get.
 
     Leaving the block drains: what was accepted is sent and acknowledged, within `cfg.drain_timeout`. An exception
-    or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins.
+    or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins; and
+    IdentityTaken from within it, which is cancelled, when a second node with this key has taken its place.
     """
     state = StateDir(state_dir) if state_dir is not None else None
     key = key or (state.key() if state else NodeKey.generate())
@@ -317,10 +326,13 @@ async def open_node(
     random = random or SystemRandom()
     incarnation = Incarnation(state.next_boot(wall_ms) if state else wall_ms, random.getrandbits(64))
     limits = limits or Limits()
+    policy = all_of(policy, Capacity(links=limits.links, kept=limits.links_kept))
     cfg = cfg or _network_cfg(limits, insecure)
     runtime = Runtime(key.id, strict=strict, capacity=limits.mailbox_messages, capacity_bytes=limits.mailbox_bytes)
+    runtime.witness = witness
     runtime.asks = Asks(random.getrandbits(62))
-    network = Network(key, incarnation, runtime, random, cfg, conditions)
+    network = Network(key, incarnation, runtime, random, cfg, conditions, policy)
+    memory = Remembered(state, network) if state else None
     runtime.next_stay = count(incarnation.random >> 1).__next__
     runtime.gateway = network.table.outlet
     runtime.on_demand[KEEPER] = lambda: Keeper(runtime=runtime, loans=network.loans)
@@ -333,8 +345,11 @@ async def open_node(
     network.schemes = frozenset(by_scheme)
     async with _listening(listen, by_scheme) as listeners:
         node.addresses = tuple(str(listener.address) for _, listener in listeners)
-        network.advert = NodeAdvert.sign(
-            key, [(url, WEIGHT) for url in node.addresses], version=max(1, wall_ms), created=wall_ms
+        weighted = [(url, WEIGHT) for url in node.addresses]
+        network.advert = (
+            memory.advertise(weighted, now_ms=wall_ms)
+            if memory
+            else NodeAdvert.sign(key, weighted, version=max(1, wall_ms), created=wall_ms)
         )
         with unwrapped() as body:
             try:
@@ -342,18 +357,31 @@ async def open_node(
                     await services.start(runtime.serve)
                     try:
                         await _start_network(network, by_scheme, listeners)
+                        if memory:
+                            services.start_soon(memory.serve)
+                            memory.restore()
                         for advert in adverts:
                             node.learn(advert)
                         for peer in peers:
-                            node.set_permanence(node.learn(peer), True, holder=_CONFIGURATION)
+                            node.set_permanence(_met(node, peer), True, holder=CONFIGURATION)
                         with body:
-                            yield node
-                        await _stop_network(runtime, cfg)
+                            with network.stay:
+                                yield node
+                            if network.taken:
+                                raise IdentityTaken(network.taken)
+                        await _stop_network(network, listeners)
                     finally:
                         runtime.stopping = network.table.stopping = True  # whoever sends from here on hears of it
                         services.cancel_scope.cancel()
             finally:
                 network.table.close()
+
+
+def _met(node: Node, peer: NodeAdvert | NodeID | str) -> NodeID:
+    """A peer that the settings name: by its advert, or by its NodeID alone."""
+    if isinstance(peer, str):
+        peer = parse_peer(peer)
+    return peer if isinstance(peer, NodeID) else node.learn(peer)
 
 
 def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
@@ -371,6 +399,8 @@ def _network_cfg(limits: Limits, insecure: bool) -> NetworkCfg:
         watches=limits.watches_per_peer,
         unproven=limits.unproven,
         unproven_per_source=limits.unproven_per_source,
+        handshakes=limits.handshakes_per_second,
+        secure_handshakes=limits.secure_handshakes_per_second,
         insecure=insecure,
     )
 
@@ -409,7 +439,7 @@ async def _start_network(
             network=network, transport=transport, accepted=stream, claim=claim, handoff=Handoff()
         )
 
-    runtime, cfg = network.runtime, network.cfg
+    runtime = network.runtime
     runtime.spawn(Router(network=network, make_proxy=make_proxy), "router", reserved=True)
     for scheme, transport in transports.items():
         protocol = TransportProtocol(
@@ -417,16 +447,19 @@ async def _start_network(
             transport=transport,
             listeners=tuple(listener for its, listener in listeners if its == scheme),
             make_connection=make_connection,
-            slots=Slots(cfg.unproven, cfg.unproven_per_source),
         )
         runtime.spawn(protocol, f"transport.{scheme}", reserved=True)
     await runtime.ask(ROUTER, ConnectedNodes())  # it has started when it answers
 
 
-async def _stop_network(runtime: Runtime, cfg: NetworkCfg) -> None:
-    """Users' engines end, then every proxy drains (D5)."""
-    await runtime.stop_engines()
-    with trio.move_on_after(cfg.drain_timeout + 5), suppress(ActorError):
+async def _stop_network(network: Network, listeners: list[tuple[str, Listener]]) -> None:
+    """Nobody comes any more; users' engines handle what they have, and end; then every proxy drains (D5)."""
+    runtime, within = network.runtime, network.cfg.drain_timeout
+    for _, listener in listeners:
+        await listener.aclose()
+    network.say_goodbye()
+    await runtime.stop_engines(within / 2)
+    with trio.move_on_after(within + 5), suppress(ActorError):
         for proxy in await runtime.ask(ROUTER, StopNetwork()):
             cell = runtime.find(proxy.name)
             if cell is not None:

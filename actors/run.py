@@ -1,7 +1,8 @@
 """What a node process does, from its settings to its end. The command `actors run` calls it; nothing else does.
 
     actors run [-c node.toml] [--name a] [--listen URL]… [--app module:setup] [--engines module:Class]…
-               [--log-level info] [--log-json] [--control PATH] [--faults JSON] [--ready-fd N] [--lifeline-fd N]
+               [--record DIR] [--log-level info] [--log-json] [--control PATH] [--faults JSON]
+               [--ready-fd N] [--lifeline-fd N]
 
 The last four are for a process that starts this one, and in no help. With faults, the node is one of a local
 cluster: its connections can be troubled over the control socket. To ready-fd the node writes one line:
@@ -14,14 +15,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import trio
 from msgspec.structs import replace
 
+from actors.admission import Admission, AllowList, DenyList, all_of, sorted_out
 from actors.app import call_setup, load_engine, load_setup
 from actors.config import NodeConfig
 from actors.control.directories import remove_directory
@@ -31,10 +34,12 @@ from actors.control.server import serve_control
 from actors.control.sockets import runtime_directory, socket_path
 from actors.control.troubled import Troubled
 from actors.errors import ActorError, ConfigError
-from actors.identity import NodeKey
+from actors.identity import NodeID, NodeKey
 from actors.keyfile import load_key
 from actors.logs import log_events, open_logs
+from actors.net.proving.adverts import parse_peer
 from actors.node import Node, open_node
+from actors.recording.recorder import Recorder, open_recorder
 from actors.snapshots import NodeSnapshot
 from actors.state import StateDir
 from transports.builtin import built_in
@@ -62,7 +67,7 @@ async def run_node(
     `control` is the control socket's path, by default `<runtime directory>/run/<name>.sock`. With `troubles` its
     clients may trouble the node's connections. `on_ready` is called once the node serves. Raises ActorError for what
     is wrong with settings, app or sockets; with ready_fd it is written there instead, and 78 or 1 returned. A second
-    SIGINT ends the process at once.
+    signal ends the process at once, with 128 and its number.
     """
     life = Life()
     if lifeline_fd is not None:
@@ -76,8 +81,9 @@ async def run_node(
     if ready_fd is None and config.log_level is None:
         config = replace(config, log_level="error")
     try:
+        socket = control or socket_path(CLUSTER, config.name)
         with open_logs(config.name, config.log_level, json=config.log_json):
-            await _run(config, control or socket_path(CLUSTER, config.name), troubled, life, ready)
+            await _run(Order(config, _key(config), socket, troubled, ready), life)
         return life.exit_code
     except Exception as error:  # also in groups, as nurseries raise them
         cause = _translated(leaf(error))
@@ -110,56 +116,84 @@ class Life:
         self.over.set()
 
     async def watch_signals(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """SIGTERM and SIGINT stop the node; the second SIGINT ends the process."""
+        """SIGTERM and SIGINT stop the node; the second of either ends the process."""
         with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
             task_status.started()
+            before = False
             async for signum in signals:
-                if signum == signal.SIGINT and self.exit_code:
-                    os._exit(self.exit_code)
+                if before:
+                    os._exit(128 + signum)
+                before = True
                 if signum == signal.SIGINT:
                     self.exit_code = 130
                 self.end()
 
 
-async def _run(
-    config: NodeConfig,
-    control: Path,
-    troubled: Troubled | None,
-    life: Life,
-    ready: Callable[[NodeSnapshot], None],
-) -> None:
+class Order(NamedTuple):
+    """What `run_node` was asked for."""
+
+    config: NodeConfig
+    key: NodeKey
+    control: Path
+    troubled: Troubled | None
+    ready: Callable[[NodeSnapshot], None]
+
+
+async def _run(order: Order, life: Life) -> None:
     async with trio.open_nursery() as nursery:
         await nursery.start(life.watch_signals)
-        setup = load_setup(config.app) if config.app else None
-        engines = [load_engine(reference) for reference in config.engines]
-        async with _open(config, troubled) as node:
-            if config.log_level:
-                nursery.start_soon(log_events, node.events.subscribe(_UNLOGGED))
-            with life.beginning:
-                for name, engine in engines:
-                    node.spawn(engine, name)
-                if setup and config.app:
-                    await call_setup(config.app, setup, node)
-            if not life.over.is_set():
-                await _serve(node, control, troubled, life, ready)
+        with _recording(order) as recorder:
+            await _live(order, life, recorder, nursery)
         nursery.cancel_scope.cancel()
-    if control.parent.parent == runtime_directory():
-        remove_directory(control.parent)  # the directory of a cluster goes with its last node
+    if order.control.parent.parent == runtime_directory():
+        remove_directory(order.control.parent)  # the directory of a cluster goes with its last node
 
 
-async def _serve(
-    node: Node, control: Path, troubled: Troubled | None, life: Life, ready: Callable[[NodeSnapshot], None]
-) -> None:
+async def _live(order: Order, life: Life, recorder: Recorder | None, beside: trio.Nursery) -> None:
+    config = order.config
+    setup = load_setup(config.app) if config.app else None
+    engines = [load_engine(reference) for reference in config.engines]
+    async with _open(order, recorder) as node:
+        if config.log_level:
+            beside.start_soon(log_events, node.events.subscribe(_UNLOGGED))
+        with life.beginning:
+            for name, engine in engines:
+                node.spawn(engine, name)
+            if setup and config.app:
+                await call_setup(config.app, setup, node)
+        if not life.over.is_set():
+            await _serve(node, order, life, recorder)
+
+
+async def _serve(node: Node, order: Order, life: Life, recorder: Recorder | None) -> None:
     """Last of all the socket: whoever can see it may rely on the engines."""
+    heard = None if recorder is None else recorder.commanded
     async with trio.open_nursery() as nursery:
-        await nursery.start(partial(serve_control, node, control, stop=life.end, troubled=troubled))
-        ready(node.snapshot())
+        serve = partial(serve_control, node, order.control, stop=life.end, troubled=order.troubled, heard=heard)
+        await nursery.start(serve)
+        order.ready(node.snapshot())
         await life.over.wait()
         nursery.cancel_scope.cancel()
 
 
-def _open(config: NodeConfig, troubled: Troubled | None) -> AbstractAsyncContextManager[Node]:
-    key = _key(config)
+def _recording(order: Order) -> AbstractContextManager[Recorder | None]:
+    """Around all that the node does, and the import of its app."""
+    config = order.config
+    if config.record is None:
+        return nullcontext()
+    return open_recorder(
+        config.record,
+        node=config.name,
+        id=order.key.id,
+        app=config.app,
+        engines=config.engines,
+        clock=trio.current_time(),
+        largest=config.limits.record_bytes,
+    )
+
+
+def _open(order: Order, recorder: Recorder | None) -> AbstractAsyncContextManager[Node]:
+    config, key, troubled = order.config, order.key, order.troubled
     below = built_in(key.private_key(), insecure=config.insecure)
     return open_node(
         key,
@@ -171,7 +205,23 @@ def _open(config: NodeConfig, troubled: Troubled | None) -> AbstractAsyncContext
         state_dir=config.state_dir,
         insecure=config.insecure,
         limits=config.limits,
+        policy=_policy(config),
         pid=os.getpid(),
+        conditions=recorder,
+        witness=recorder,
+    )
+
+
+def _policy(config: NodeConfig) -> Admission:
+    """What `allow` and `deny` say. Whom the node is to keep a link to is allowed."""
+    nodes, networks = sorted_out(config.allow)
+    if nodes:
+        peers = [parse_peer(line) for line in config.peers]
+        nodes |= {peer if isinstance(peer, NodeID) else peer.id for peer in peers}
+    denied, denied_networks = sorted_out(config.deny)
+    return all_of(
+        DenyList(nodes=denied, networks=denied_networks),
+        AllowList(nodes=nodes, networks=networks),
     )
 
 

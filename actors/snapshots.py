@@ -30,6 +30,22 @@ class LedgerSnapshot(Snapshot):
         return self.accepted == ended + self.in_flight
 
 
+class DoorSnapshot(Snapshot):
+    """Connections that came to a node since it started; `unproven` is how many have not proved themselves now."""
+
+    unproven: int = 0
+    came: int = 0
+    proven: int = 0
+    evicted: int = 0
+    """Unproven ones that had to make room (PROTOCOL H9)."""
+    delayed: int = 0
+    """Handshakes that came too fast, and waited for their turn (PROTOCOL H9)."""
+    hinted: int = 0
+    """Turned away before the proof, without a signature (PROTOCOL H5)."""
+    refused: int = 0
+    """Turned away after the proof, in signed words (PROTOCOL H7)."""
+
+
 class NodeStatistics(Snapshot):
     """Counters of one node since it started; `uptime` in seconds."""
 
@@ -41,6 +57,7 @@ class NodeStatistics(Snapshot):
     received: int
     dead_letters: int
     uptime: float
+    door: DoorSnapshot = DoorSnapshot()
 
 
 class NodeSnapshot(Snapshot):
@@ -56,6 +73,32 @@ class NodeSnapshot(Snapshot):
     """What its process occupies; None where the system does not tell. Like `loop_lag_ms` only from a control socket."""
     loop_lag_ms: float | None = None
     """How long one turn of its event loop took, while it answered."""
+
+
+class AddressSnapshot(Snapshot):
+    """One address of a peer: when it would be dialed, and why."""
+
+    url: str
+    weight: float
+    after: float | None
+    """Seconds after the first of a race; None if it is not dialed."""
+    why: str
+    failures: int
+    """In a row."""
+    error: str
+    """The last one, in words."""
+    proven: int
+    """Connections proven over it."""
+    rtt_ms: float | None
+    in_use: bool
+    score: float = 0.0
+    """Weight against distance, the last thing that decides."""
+    tried_ago: float | None = None
+    """Seconds since it was dialed last; None if it never was."""
+    cools_for: float = 0.0
+    """Seconds for which its last failure puts it behind the others."""
+    better_in: float | None = None
+    """Seconds until the link is tried over it, which stands over a worse one; None if it is no better."""
 
 
 class ProxySnapshot(Snapshot):
@@ -76,6 +119,8 @@ class ProxySnapshot(Snapshot):
     """Sessions resumed with messages in flight."""
     resent: int
     duplicates_dropped: int
+    dropped: int
+    """Of the unreliable class: came from the peer, and no mailbox here had room, or there was none."""
     queued: int
     retained: int
     fill: float = 0.0
@@ -88,6 +133,8 @@ class ProxySnapshot(Snapshot):
     """Attempts and short connections in a row."""
     retry_in: float | None = None
     """Seconds to the next attempt; None while none is due."""
+    addresses: tuple[AddressSnapshot, ...] = ()
+    """The peer's, in the order in which they would be dialed now; only where they were asked for."""
     p50_ms: float | None = None
     """From the acceptance of a message until its arrival is known here, in the last minute or two."""
     p99_ms: float | None = None
@@ -99,24 +146,6 @@ class StepSnapshot(Snapshot):
     ago: float
     state: str
     why: str
-
-
-class AddressSnapshot(Snapshot):
-    """One address of a peer: when it would be dialed, and why."""
-
-    url: str
-    weight: float
-    after: float | None
-    """Seconds after the first of a race; None if it is not dialed."""
-    why: str
-    failures: int
-    """In a row."""
-    error: str
-    """The last one, in words."""
-    proven: int
-    """Connections proven over it."""
-    rtt_ms: float | None
-    in_use: bool
 
 
 class LinkSnapshot(Snapshot):
@@ -139,6 +168,8 @@ class LinkSnapshot(Snapshot):
     """By weight: each message counts for 2 KiB more than its bytes."""
     outbox_capacity: int
     received: int
+    dropped: dict[str, int]
+    """Of the unreliable class: messages of the peer that went into no mailbox here, by reason."""
     incarnation: str
     """The peer's, as last proven; empty if none was."""
 

@@ -29,10 +29,14 @@ class StateError(durable.FileError):
 
 
 class PeerRecord(msgspec.Struct, frozen=True):
-    """What is remembered of a node: its newest advert, as received (PROTOCOL A1), and the wish for a link."""
+    """What is remembered of a node."""
 
     advert: bytes | None = None
-    permanent: bool = False
+    """Its newest, as received (PROTOCOL A1, A3)."""
+    learned_from: str | None = None
+    """The host that told of it; None for this node's own user (PROTOCOL A4)."""
+    holders: tuple[str, ...] = ()
+    """Who holds the link to it for permanent (PROTOCOL L5)."""
 
 
 class StateDir:
@@ -74,7 +78,18 @@ class StateDir:
     def peers(self) -> dict[NodeID, PeerRecord]:
         """All records, the node's own among them."""
         paths = sorted(self._peers.iterdir())
-        return {node: _load_peer(path) for path in paths if (node := _node_id(path.name)) is not None}
+        return {node: self._load_peer(node) for path in paths if (node := _node_id(path.name)) is not None}
+
+    def _load_peer(self, node: NodeID) -> PeerRecord:
+        try:
+            return msgspec.json.decode(_read(self._peers / str(node)) or b"", type=PeerRecord)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise self.damaged(node) from None
+
+    def damaged(self, node: NodeID) -> StateError:
+        """What to say of a record that cannot be used."""
+        path = self._peers / str(node)
+        return StateError(f"{path} is not the record of a peer", f"its advert can be learned again; run: rm {path}")
 
     def store_peer(self, node: NodeID, record: PeerRecord) -> None:
         """Keep this record, in place of an earlier one."""
@@ -125,14 +140,6 @@ def _node_id(name: str) -> NodeID | None:
         return NodeID.parse(name)
     except IdentityError:  # not ours: an editor's backup, a write that a crash cut short
         return None
-
-
-def _load_peer(path: Path) -> PeerRecord:
-    try:
-        return msgspec.json.decode(_read(path) or b"", type=PeerRecord)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        hint = f"its advert can be learned again; run: rm {path}"
-        raise StateError(f"{path} is not the record of a peer", hint) from None
 
 
 def _read(path: Path) -> bytes | None:

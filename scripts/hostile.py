@@ -1,4 +1,4 @@
-"""Rows 11 to 16 of the reliability table at full size: people who mean harm at the sockets of one real node process.
+"""Rows 11 to 16 and 20 of the reliability table at full size: people who mean harm at the sockets of one real node.
 
     scripts/hostile [--rows 11,12,…] [--size 1.0] [--json]
 
@@ -12,19 +12,22 @@ import argparse
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import TypeAlias
 
 import trio
 from figures import Figure, percentile, told
+from hostile_flood import come_greedily
 from hostile_impostors import come_as_another, come_in_thousands
 from hostile_people import come_broken, come_slowly, fill_the_book, promise_four_gib
 from target import Count, Lag, Lags
 
 from actors import Node, open_cluster, open_node
 from actors.cluster import RemoteNode
+from actors.config import Limits, NodeConfig
+from actors.console.doctor_words import memory_of
 from actors.identity import EngineID, NodeKey
 
 ROOM = 64
@@ -66,6 +69,13 @@ class Victim:
         """Bytes that the process holds."""
         with Path(f"/proc/{self.remote.pid}/statm").open() as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    async def settled(self) -> None:
+        """The node has handled what was sent to it: its memory does not change any more."""
+        last = 0
+        while self.memory() != last:
+            last = self.memory()
+            await trio.sleep(0.5)
 
     def reconnects(self) -> int:
         """Of the friend's link."""
@@ -184,7 +194,41 @@ async def row_16(at: Victim) -> list[Figure]:
     ]
 
 
-ROWS: dict[int, Row] = {11: row_11, 12: row_12, 13: row_13, 14: row_14, 15: row_15, 16: row_16}
+async def row_20(at: Victim) -> list[Figure]:
+    """Peers that take nothing and give as much as they can."""
+    count, limits = at.many(100), Limits()
+    config = NodeConfig(limits=limits)
+    one = memory_of(config, own_engines=1).per_peer
+    assert one is not None
+    await at.answers()
+    before, asked = at.memory(), list[float]()
+    async with AsyncExitStack() as stack:
+        for source in MANY[:count]:
+            sizes = {"outbox": limits.outbox_bytes, "frame": limits.frame_bytes}
+            await come_greedily(stack, at.tcp, at.id, source, **sizes)
+            began = trio.current_time()
+            await at.remote.snapshot()
+            asked.append(trio.current_time() - began)
+        await at.settled()
+        more = at.memory() - before
+        await at.answers()
+    off = 100 * abs(more / (count * one) - 1)
+    mib = 1 << 20
+    return [
+        Figure(
+            20,
+            f"{count} greedy peers: {more / mib:.0f} MiB more, off the formula's {count * one / mib:.0f}",
+            off,
+            20,
+            "%",
+        ),
+        Figure(20, "control meanwhile, p99", 1000 * percentile(asked, 0.99), 100, "ms"),
+    ]
+
+
+ROWS: dict[int, Row] = {11: row_11, 12: row_12, 13: row_13, 14: row_14, 15: row_15, 16: row_16, 20: row_20}
+PATIENT = {"heartbeat_seconds": 3000, "dead_seconds": 6000}
+"""The node of row 20: its peers answer nothing, and are to stay."""
 
 
 # -- the command ------------------------------------------------------------------------------------------
@@ -196,13 +240,16 @@ async def measure(rows: Sequence[int], size: float, seed: int) -> list[Figure]:
     Row 12 comes first: what it costs must not lie in memory that the others have left free.
     """
     figures = []
-    if any(row != 16 for row in rows):
+    if set(rows) - {16, 20}:
         async with victim(size, seed) as at:
-            for row in sorted(set(rows) - {16}, key=lambda row: (row != 12, row)):
+            for row in sorted(set(rows) - {16, 20}, key=lambda row: (row != 12, row)):
                 figures += await _told(row, at)
     if 16 in rows:
         async with victim(size, seed, peers=ROOM) as at:
             figures += await _told(16, at)
+    if 20 in rows:
+        async with victim(size, seed, **PATIENT) as at:
+            figures += await _told(20, at)
     return sorted(figures, key=lambda figure: figure.row)
 
 

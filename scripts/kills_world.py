@@ -89,6 +89,9 @@ class Fates(Conditions):
     def arrived(self, run: Arrived) -> None:
         """See Onlooker."""
 
+    def offered(self, sender: str, target: str, message: object) -> None:
+        """See Onlooker."""
+
 
 def _fate(outcome: Outcome) -> Fate:
     match outcome:

@@ -22,6 +22,7 @@ from history_words import (
     settled,
     stopping,
     story,
+    thrown,
     told,
     up,
 )
@@ -32,6 +33,23 @@ BAD: dict[str, tuple[str, History]] = {
     # P1: one outcome
     "a message ends twice": ("P1 settled-twice", story(*DELIVERED, settled(1, 1.3))),
     "a message ends in two ways": ("P1 settled-twice", story(*DELIVERED, settled(1, 31, "expired?"))),
+    "a reliable message is only sent": ("P1 outcome-of-another-class", story(sent(1), settled(1, 1.2, "sent"))),
+    "an unreliable message is delivered": (
+        "P1 outcome-of-another-class",
+        story(thrown(1), got(1, 1.1, kind="datagram"), settled(1, 1.2)),
+    ),
+    "an unreliable message is perhaps sent": (
+        "P1 unreliable-and-perhaps-sent",
+        story(thrown(1), settled(1, 31, "expired?")),
+    ),
+    "an unreliable message enters a mailbox twice": (
+        "P2 twice-in-a-mailbox",
+        story(thrown(1), settled(1, 1.1, "sent"), got(1, 1.2, kind="datagram"), got(1, 1.3, kind="datagram")),
+    ),
+    "an unreliable message enters a mailbox as a reliable one": (
+        "P2 never-sent-but-in-a-mailbox",
+        story(thrown(1), settled(1, 1.1, "sent"), got(1, 1.2)),
+    ),
     "what nobody accepted ends": ("P1 settled-but-never-accepted", story(settled(7, 1, "expired:"))),
     "a message is forgotten": ("P1 no-outcome", story(sent(1, expires=3600))),
     "a node stops and settles nothing": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from typing import TYPE_CHECKING
@@ -43,6 +44,9 @@ class Fail(Message): ...
 class Hang(Message): ...
 
 
+class Frozen(Request[int]): ...
+
+
 class Counter(Engine):
     total: int = 0
     cancelled: int = 0
@@ -51,6 +55,10 @@ class Counter(Engine):
     def add(self, msg: Add) -> Total:
         self.total += msg.amount
         return Total(self.total, self.id)
+
+    @on(Frozen)
+    def frozen(self, _: Frozen) -> int:
+        return gc.get_freeze_count()
 
     @on(Relay)
     async def relay(self, msg: Relay) -> Total:

@@ -373,6 +373,7 @@ async def check_a_stream_knows_its_ends(rig: Rig) -> None:
         assert dialer.local == acceptor.remote
         assert dialer.channel.kind == acceptor.channel.kind
         assert dialer.channel.digest == acceptor.channel.digest
+        assert (dialer.datagrams is None) == (acceptor.datagrams is None)
 
 
 async def check_bytes_arrive_whole_and_in_order_both_ways_at_once(rig: Rig) -> None:

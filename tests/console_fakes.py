@@ -47,7 +47,7 @@ def proxy_snapshot(node: str = "a", peer: str = "b", **changes: Any) -> ProxySna
     snapshot = ProxySnapshot(
         node=node, peer=peer, peer_id=peer * 52, permanence="permanent", state="ready", transport="tcp",
         address="tcp://127.0.0.1:1", rtt_ms=0.25, ledger=LedgerSnapshot(accepted=3, delivered=2, in_flight=1),
-        connections=1, reconnects=0, resent=0, duplicates_dropped=0, queued=0, retained=1,
+        connections=1, reconnects=0, resent=0, duplicates_dropped=0, dropped=0, queued=0, retained=1,
     )  # fmt: skip
     return msgspec.structs.replace(snapshot, **changes)
 

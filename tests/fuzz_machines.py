@@ -122,6 +122,9 @@ class Mailbox:
     def asks(self, body: memoryview, count: int) -> list[tuple[int, object]]:
         return cast("list[tuple[int, object]]", _codec().asks(body, count))
 
+    def offer(self, sender: str, message: object, size: int) -> bool:
+        return self.held < self.capacity
+
     def deliver(self, run: Arrived) -> None:
         assert run.items
         self.held += len(run.items)
@@ -140,6 +143,8 @@ class Mailbox:
 
 class Sink:
     """A connection that takes whatever is written, up to a bound: then its peer has stopped reading."""
+
+    datagrams = None
 
     def __init__(self) -> None:
         self.taken = 0
@@ -170,7 +175,13 @@ class Bench:
         self.half = Half()
         self.box = Mailbox()
         self.outbox = Outbox(
-            "bob", 1, clock=self.clock, pace=self.runtime.pace, report=self._report, reroute=self._port
+            "bob",
+            1,
+            clock=self.clock,
+            pace=self.runtime.pace,
+            report=self._report,
+            reroute=self._port,
+            ids=iter(range(1 << 40)).__next__,
         )
         delivery = Delivery(self.runtime, BOB.id, self.half, self.outbox, lambda _: None, lambda _: None)
         self.session = Session(

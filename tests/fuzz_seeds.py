@@ -15,6 +15,7 @@ from actors.identity import NodeID, NodeKey
 from actors.keyfile import PREFIX
 from actors.net.messages import (
     Ack,
+    Disperse,
     Frame,
     GoAway,
     Idle,
@@ -99,7 +100,7 @@ def conversations() -> tuple[bytes, ...]:
         Settled(9),
         Want("counter", 90_000),
     ]
-    upkeep: list[Frame] = [Ping(1), Idle(), IdleOk(), GoAway("stopping", 0.5)]
+    upkeep: list[Frame] = [Ping(1), Idle(), IdleOk(), GoAway("stopping", 0.5), Disperse(4.0)]
     page = vectors()
     return (
         start + tell + ask + cancel + answer + skip + lost + b"".join(map(encode, small)),
@@ -165,7 +166,7 @@ def key_line(seed: bytes) -> bytes:
 
 def peer_records() -> tuple[bytes, ...]:
     """Files of the state folder."""
-    known = PeerRecord(advert=vectors()["advert"], permanent=True)
+    known = PeerRecord(advert=vectors()["advert"], holders=("console",))
     return msgspec.json.encode(known) + b"\n", msgspec.json.encode(PeerRecord()) + b"\n"
 
 

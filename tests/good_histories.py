@@ -21,6 +21,7 @@ from history_words import (
     settled,
     stopping,
     story,
+    thrown,
     told,
     up,
 )
@@ -56,6 +57,19 @@ GOOD: dict[str, History] = {
         *(settled(number, 1.2) for number in (1, 3, 4)),
         ENDED,
         settled(2, 5, "lost?connection_lost"),
+    ),
+    "unreliable messages come in any order, or never, and a sender is told that they are sent": story(
+        *(thrown(number) for number in (1, 2, 3)),
+        sent(4),
+        *(settled(number, 1.1, "sent") for number in (1, 2, 3)),
+        told(1, 1.1, "sent"),
+        got(4, 1.1),
+        settled(4, 1.2),
+        got(3, 1.2, kind="datagram"),
+        handled(4, 1.2),
+        handled(3, 1.2),
+        got(1, 1.3, kind="datagram"),
+        ledger(2.0, 4, 1, 3, 0, 0, 0, 0),
     ),
     "what is perhaps sent is in a mailbox, or comes later, or never": story(
         *(sent(number) for number in (1, 2, 3)),

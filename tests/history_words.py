@@ -58,6 +58,11 @@ def asked(number: int, at: float = 1.0, **options: Any) -> AnyRecord:
     return sent(number, at, kind="ask", **options)
 
 
+def thrown(number: int, at: float = 1.0, **options: Any) -> AnyRecord:
+    """A tell of the unreliable class."""
+    return sent(number, at, kind="datagram", **options)
+
+
 def settled(number: int, at: float, outcome: Any = "delivered", *, node: str = "a", run: int = 1) -> AnyRecord:
     """The outcome as one word: `lost?connection_lost` is perhaps sent, `lost:connection_lost` surely not."""
     return Settled(at, node, run, number, *_parts(outcome))
@@ -84,8 +89,9 @@ def got(
     sender: str = "x",
     target: str = "y",
     came_from: str = "",
+    kind: Any = "tell",
 ) -> AnyRecord:
-    return Entered(at, node, run, peer, sender, target, "tell", _content(content), came_from)
+    return Entered(at, node, run, peer, sender, target, kind, _content(content), came_from)
 
 
 def handled(content: int | str, at: float, *, run: int = 1) -> AnyRecord:

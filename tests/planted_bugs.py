@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from planting import Bug
 
+_ADMISSION = "actors.admission"
 _CONNECTION = "actors.net.transport_connection"
 _CONTEST = "actors.net.connecting.contest"
+_DIALING = "actors.net.dialing"
 _HANDSHAKE = "actors.net.proving.handshake"
 _LIFE = "actors.net.life.table"
 _LINK = "actors.net.session.link"
@@ -23,6 +25,7 @@ _ROUTER = "actors.net.router"
 _SESSION = "actors.net.session.session"
 _SLOTS = "actors.net.proving.slots"
 _TRANSMIT = "actors.net.session.transmit"
+_UNRELIABLE = "actors.net.session.unreliable"
 
 # -- mended once ------------------------------------------------------------------------------------------
 
@@ -150,7 +153,7 @@ MENDED = (
     Bug(
         name="new-addresses-wait-for-the-old",
         module=_PROXY,
-        right="    Action.WIDEN: NodeProxy._widen,\n",
+        right="    Action.WIDEN: lambda proxy: proxy.dialing.widen(),\n",
         wrong="    Action.WIDEN: NodeProxy._nothing,\n",
         undoes="addresses that are learned while an attempt is under way are dialed in it",
         fix=True,
@@ -384,6 +387,72 @@ INVENTED = (
         needs="messages of one lane that are queued one by one while an idle link is being closed",
         found_by="idle-close",
         seeds=(4, 10, 103),
+    ),
+    Bug(
+        name="copies-of-datagrams-are-taken",
+        module=_UNRELIABLE,
+        right="        if number in self._known:\n            return False\n",
+        wrong="        if number in self._known:\n            return True\n",
+        undoes="of a datagram that arrives twice the second copy is dropped (U3)",
+        breaks=("P2",),
+        needs="a network that carries a datagram twice",
+        found_by="unreliable",
+        seeds=(1, 2, 3),
+    ),
+    Bug(
+        name="sent-counts-as-delivered",
+        module=_TRANSMIT,
+        right="self._split(run, count), SENT)",
+        wrong="self._split(run, count), DELIVERED)",
+        undoes="nothing more is known of an unreliable message than that it was sent (U1)",
+        breaks=("P1",),
+        needs="an unreliable message",
+        found_by="unreliable",
+        seeds=(0, 1, 2),
+    ),
+    Bug(
+        name="retry-after-ends-with-its-proxy",
+        module=_DIALING,
+        right="        if record.quiet_until > now:\n",
+        wrong="        if False:\n",
+        undoes="what a node asked for in signed words holds for the next proxy, too (H7)",
+        breaks=("P5",),
+        needs="a second message to a node that is full, soon after the first has expired",
+        found_by="policies",
+        seeds=(1, 2, 3),
+    ),
+    Bug(
+        name="who-has-denied-is-dialed-again",
+        module=_DIALING,
+        right="        if record.denied:\n",
+        wrong="        if False:\n",
+        undoes="after a signed denial nobody dials before there is a newer advert (H7)",
+        breaks=("P5",),
+        needs="a second message to a node that has denied the first",
+        found_by="policies",
+        seeds=(2, 4, 6),
+    ),
+    Bug(
+        name="kept-places-are-for-all",
+        module=_ADMISSION,
+        right="        if not visit.permanent:\n",
+        wrong="        if False:\n",
+        undoes="places are kept for permanent peers (H8)",
+        breaks=("P5",),
+        needs="a crowd that comes before the permanent peer",
+        found_by="policies",
+        seeds=(1, 3, 7),
+    ),
+    Bug(
+        name="a-lost-number-is-never-told",
+        module=_PEERS,
+        right="self.incarnation, self.accepted = incarnation, ConnectionID(incarnation, 0)",
+        wrong="self.incarnation, self.accepted = incarnation, None",
+        undoes="who only calls a node says which run of it is known (C2, I3)",
+        breaks=("P6",),
+        needs="a node that lost its state while its clock is behind, and that only its peer dials",
+        found_by="clock-set-back",
+        seeds=(1000010, 1000024, 1000036),
     ),
 )
 

@@ -49,6 +49,9 @@ class Mailbox:
     def cancel(self, inlet: Inlet, correlations: list[int]) -> None:
         raise NotImplementedError
 
+    def offer(self, sender: str, message: object, size: int) -> bool:
+        raise NotImplementedError
+
     def deliver(self, run: Arrived) -> None:
         self.held += len(run.items)
         self.held_bytes += run.size

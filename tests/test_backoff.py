@@ -234,3 +234,55 @@ def test_delays_may_stand_still(cfg: dict[str, float]) -> None:
 def test_delays_that_cannot_work_are_refused(cfg: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         BackoffCfg(**cfg)
+
+
+# -- one of a crowd (L7) ----------------------------------------------------------------------------------------
+
+
+def one_of_a_crowd(within: float = 4.0, cfg: BackoffCfg | None = None) -> Backoff:
+    """It was told so, and has just lost a connection of a minute."""
+    backoff = Backoff(cfg)
+    backoff.proven(0)
+    backoff.disperse(within)
+    return backoff
+
+
+@pytest.mark.parametrize(("random", "first", "second"), [(0.0, 0.16, 4.0), (0.5, 2.16, 6.0), (1.0, 4.16, 8.0)])
+def test_one_of_a_crowd_draws_from_all_the_time_that_it_was_told(random: float, first: float, second: float) -> None:
+    backoff = one_of_a_crowd()
+    assert backoff.ended(60, random) == pytest.approx(60 + first)
+    backoff.attempt(70)
+    assert backoff.ended(70, random) == pytest.approx(70 + second), "after the first dials of all others"
+
+
+def test_the_delays_of_a_crowd_grow_beyond_what_it_was_told_and_not_beyond_the_longest() -> None:
+    backoff = one_of_a_crowd(1e9)
+    backoff.ended(60, EVEN)
+    assert failing(backoff, 14, now=100, random=0.0)[-1] == pytest.approx(0.8 * 30)
+    assert failing(backoff, 1, now=900, random=1.0) == pytest.approx([1.2 * 30])
+
+
+def test_a_crowd_does_not_come_at_once_after_a_short_connection_either() -> None:
+    backoff = Backoff()
+    failing(backoff, 5)
+    backoff.proven(100)
+    backoff.disperse(4)
+    assert backoff.ended(109, EVEN) == 111
+
+
+def test_a_crowd_that_was_asked_to_wait_disperses_after_that() -> None:
+    backoff = one_of_a_crowd()
+    backoff.told(59, 10, signed=True)
+    assert backoff.ended(60, EVEN) == 71
+
+
+def test_of_a_crowd_half_the_cap_is_believed() -> None:
+    backoff = one_of_a_crowd(math.inf, BackoffCfg(cap=10))
+    assert backoff.ended(60, 1.0) == pytest.approx(65.16)
+
+
+def test_what_was_told_of_a_crowd_holds_until_the_next_connection() -> None:
+    backoff = one_of_a_crowd()
+    backoff.ended(60, EVEN)
+    backoff.proven(100)
+    assert backoff.ended(200, EVEN) == pytest.approx(200.2)

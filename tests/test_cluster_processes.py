@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import trio
-from cluster_app import Add, Cancelled, Fail, Hang, Relay, Wait
+from cluster_app import Add, Cancelled, Fail, Frozen, Hang, Relay, Wait
 
 from actors.cluster import Plan, open_cluster, start_cluster, stop_nodes
 from actors.cluster.endings import wait_ended
@@ -107,6 +107,11 @@ async def test_a_cancelled_ask_cancels_its_handler_in_the_other_process() -> Non
                 await trio.sleep(0.01)
             nursery.cancel_scope.cancel()
         assert await a.ask(counter, Cancelled()) == 1
+
+
+async def test_the_collector_of_a_node_process_need_not_look_at_what_was_imported() -> None:
+    async with in_time(), open_cluster(1, processes=True, app=APP) as (a,):
+        assert await a.ask(EngineID(a.id, "counter"), Frozen()) > 20_000
 
 
 async def test_a_killed_node_is_lost_and_the_others_go_on() -> None:

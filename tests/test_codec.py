@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import msgspec
@@ -18,7 +18,7 @@ from actors.errors import ConfigError, ProtocolError
 from actors.identity import EngineID, NodeID
 from actors.messages import Local, Message, Request
 from actors.runtime import Codec, check_recursion_limit, encode, reply_decoder
-from actors.runtime.codec import DEEPEST, reason, reply_through_codec, through_codec
+from actors.runtime.codec import DEEPEST, _holds_raw, reason, reply_through_codec, through_codec
 
 
 class Put(Message):
@@ -53,6 +53,34 @@ class Deaf(Engine):
     """Takes nothing from other nodes."""
 
 
+class Parcel(Message):
+    """Something that is not looked into, here and there."""
+
+    cargo: Raw
+    more: tuple[Raw, ...] = ()
+
+
+class Crate(Message):
+    """With itself, and a parcel in it."""
+
+    inner: Crate | None = None
+    parcels: tuple[Parcel, ...] = ()
+
+
+class Parting(Request[Raw]):
+    """Answered with something that is not looked into."""
+
+
+class Carrier(Engine):
+    @on(Parcel)
+    def parcel(self, _: Parcel) -> None: ...
+    @on(Crate)
+    def crate(self, _: Crate) -> None: ...
+    @on(Parting)
+    def parting(self, _: Parting) -> Raw:
+        return Raw(encode("bye"))
+
+
 CODEC = Codec.of(Store)
 
 
@@ -62,6 +90,32 @@ def run(*items: object) -> bytes:
 
 
 PUT, FIND = encode(Put("a", 1)), encode(Find(PEER))
+
+
+def overwritten(body: bytes, decode: Callable[[memoryview], object]) -> object:
+    """What was decoded, after the buffer that it came in has taken the next bytes, as a connection's does."""
+    buffer = bytearray(body)
+    value = decode(memoryview(buffer))
+    buffer[:] = bytes(len(buffer))
+    return value
+
+
+def test_a_raw_outlives_the_buffer_that_it_came_in() -> None:
+    codec, kept = Codec.of(Carrier), Raw(encode("kept"))
+    parcel, crate = Parcel(kept, (kept,)), Crate(Crate(None, (Parcel(kept),)))
+    found = overwritten(run(encode(parcel), encode(crate)), lambda body: codec.tells(body, 2))
+    assert [encode(message) for message in found] == [encode(parcel), encode(crate)]  # type: ignore[attr-defined]
+    asks = overwritten(run([7, Raw(encode(parcel))]), lambda body: codec.asks(body, 1))
+    assert encode(asks) == encode([(7, parcel)])
+    assert bytes(overwritten(bytes(kept), reply_decoder(Parting))) == bytes(kept)  # type: ignore[call-overload]
+
+
+def test_only_engines_that_take_a_raw_pay_for_a_copy() -> None:
+    assert _holds_raw(Crate)
+    assert _holds_raw(tuple[int, Parcel | Put])
+    assert not _holds_raw(tuple[int, Find | Put])
+
+
 UNKNOWN = msgpack.encode(["store.drop", 1])
 MISSHAPEN = msgpack.encode(["put", 7])
 

@@ -122,6 +122,15 @@ def test_tell_and_send_say_what_became_of_it(capsys: Capture, verb: str, outcome
     assert envelope(capsys)["data"]["outcome"] == outcome
 
 
+@pytest.mark.parametrize(("verb", "outcome"), [("tell", "accepted"), ("send", "sent")])
+def test_a_message_may_be_told_and_sent_unreliably(
+    nodes: dict[str, FakeNode], capsys: Capture, verb: str, outcome: str
+) -> None:
+    assert main([verb, "b/sink", "sink.drop", "--unreliable"]) == 0
+    assert capsys.readouterr().err == f"a -> b  tcp  0.4 ms\n{outcome}\n"
+    assert nodes["a"].requests[-1]["prefs"]["reliability"] == "unreliable"
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [

@@ -32,7 +32,8 @@ NOON = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 def test_help_lists_every_command(capsys: Capture, arguments: list[str]) -> None:
     assert main(arguments) == 0
     listed = {line.split()[0] for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
-    commands = "up down ui ls events proxy fault pipe ask send tell explain completion run keygen advert doctor sim"
+    helping = "explain completion debug"
+    commands = f"up down ui ls events proxy fault pipe ask send tell {helping} run keygen advert replay doctor sim"
     assert listed == set(commands.split())
 
 

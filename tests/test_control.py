@@ -73,6 +73,7 @@ class Cell:
 class FakeEvents:
     def __init__(self) -> None:
         self.listeners: list[trio.MemorySendChannel[Event]] = []
+        self.recent: list[Event] = []
 
     def subscribe(self, capacity: int = 16, /) -> trio.MemoryReceiveChannel[Event]:
         send, receive = trio.open_memory_channel[Event](capacity)
@@ -206,7 +207,7 @@ def from_afar(msg: Request[Any], value: object) -> Any:
 def link_snapshot() -> LinkSnapshot:
     return LinkSnapshot(
         peer_id="b", path=(), addresses=(), holders=("console",), jitter_ms=None, heard_ago=None, dead_in=None,
-        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, incarnation="",
+        expires_in=None, outbox_bytes=0, outbox_capacity=8, received=3, dropped={"full": 2}, incarnation="",
     )  # fmt: skip
 
 
@@ -225,6 +226,7 @@ def proxy_snapshot(node: str, peer: str) -> ProxySnapshot:
         reconnects=0,
         resent=0,
         duplicates_dropped=0,
+        dropped=0,
         queued=0,
         retained=0,
     )
@@ -379,6 +381,14 @@ async def test_events_are_followed_until_the_client_has_enough() -> None:
         with trio.fail_after(5):
             while node.events.listeners[0].statistics().open_receive_channels:
                 await trio.lowlevel.checkpoint()
+
+
+async def test_the_last_events_are_told_too() -> None:
+    node = FakeNode("a")
+    node.events.recent = [EngineCrashed(2.0, EngineID(IDS["a"], "echo"), "boom")]
+    async with served(node) as control:
+        (event,) = await control.recent()
+        assert (event.event, event.at, event.data["error"]) == ("engine-crashed", 2.0, "boom")
 
 
 async def test_events_end_with_the_node() -> None:

@@ -63,11 +63,22 @@ def test_hostile_people_in_small() -> None:
     assert {figure["row"] for figure in figures_of(done)} == {12, 14, 15}
 
 
+@whole_loopback
+@pytest.mark.slow
+def test_a_flood_costs_what_the_formula_says() -> None:
+    done = run("hostile", "--rows", "20", "--size", "0.01", "--json")
+    memory, control = figures_of(done)
+    assert memory["held"], memory
+    assert "control" in control["what"]  # how late it is depends on what else runs here
+
+
 @pytest.mark.slow
 def test_a_storm_in_small() -> None:
     done = run("storm", "--peers", "5", "--steady", "0", "--down", "0.1", "--json")
     assert done.returncode in (0, 1), done.stderr  # five peers do not disperse
-    assert [figure["unit"] for figure in figures_of(done)] == ["%", "%", "s", "ms"]
+    figures = figures_of(done)
+    assert [figure["unit"] for figure in figures] == 2 * ["%", "%", "s", "ms", "ms", "ms"] + ["s", "", "", "", ""]
+    assert [figure["measured"] for figure in figures[-4:]] == [0, 0, 0, 0], "exit code, missing, twice, not arrived"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
+from actors.config import Limits, NodeConfig, load_config
+from actors.console.main import make_app
 from actors.net.life.table import table_as_markdown
 
 ROOT = Path(__file__).parents[1]
@@ -193,31 +197,85 @@ def test_every_module_says_what_it_is() -> None:
 # -- the README and the gate ------------------------------------------------------------------------------
 
 README = (ROOT / "README.md").read_text()
+GUIDE = (ROOT / "GUIDE.md").read_text()
 BLOCK = re.compile(r"^<!-- runs as (\S+)(?: and prints: (.*?))? -->\n```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
+PAGES = README + GUIDE
+
+
 @pytest.fixture
-def readme_files(tmp_path: Path) -> Path:
-    for name, _, code in BLOCK.findall(README):
+def pages_files(tmp_path: Path) -> Path:
+    for name, _, code in BLOCK.findall(PAGES):
         (tmp_path / name).write_text(code)
     return tmp_path
 
 
-def test_every_block_of_python_in_the_readme_is_run() -> None:
+def test_every_block_of_python_in_the_readme_and_the_guide_is_run() -> None:
     assert len(BLOCK.findall(README)) == README.count("```python") >= 2
+    assert len(BLOCK.findall(GUIDE)) == GUIDE.count("```python") >= 1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "prints"), [(name, prints) for name, prints, _ in BLOCK.findall(README)])
-def test_the_code_of_the_readme_runs(readme_files: Path, name: str, prints: str) -> None:
+@pytest.mark.parametrize(("name", "prints"), [(name, prints) for name, prints, _ in BLOCK.findall(PAGES)])
+def test_the_code_of_the_readme_and_the_guide_runs(pages_files: Path, name: str, prints: str) -> None:
     if name.startswith("test_"):
-        settings = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={readme_files}"]
-        ran = run([sys.executable, "-m", "pytest", *settings, name], readme_files, PYTHONPATH=str(ROOT))
+        settings = ["-q", "-p", "no:cacheprovider", "-c", str(ROOT / "pyproject.toml"), f"--rootdir={pages_files}"]
+        ran = run([sys.executable, "-m", "pytest", *settings, name], pages_files, PYTHONPATH=str(ROOT))
         assert " passed" in ran.stdout, ran.stdout
     else:
-        ran = run([sys.executable, "-W", "error", name], readme_files, PYTHONPATH=str(ROOT))
+        ran = run([sys.executable, "-W", "error", name], pages_files, PYTHONPATH=str(ROOT))
         assert (ran.stdout, ran.stderr) == (f"{prints}\n", "")
     assert ran.returncode == 0
+
+
+COMMANDS = re.findall(
+    r"^    (?:.*\| )?(?:\.venv/bin/)?(actors .*?)(?: {3,}.*| +# .*| > .*| \| .*)?$", PAGES, re.MULTILINE
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_that_the_pages_show_is_one(command: str) -> None:
+    _, *words = shlex.split(command)
+    make_app().parse_args(words, print_error=False, exit_on_error=False)
+
+
+def test_the_settings_in_the_guide_can_be_used(tmp_path: Path) -> None:
+    """All files that it shows, as they stand there."""
+    files = re.findall(r"^<!-- a file: (\S+) -->\n```toml\n(.*?)^```", GUIDE, re.MULTILINE | re.DOTALL)
+    assert len(files) == GUIDE.count("```toml") >= 2
+    for name, text in files:
+        (tmp_path / name).write_text(text)
+        assert load_config(tmp_path / name).name == Path(name).stem
+
+
+def test_the_guide_lists_every_setting_with_its_default() -> None:
+    table = re.findall(r"^\| `([\w.]+)` \| (.*?) \| \S.* \|$", GUIDE, re.MULTILINE)
+    assert table == [(name, _shown(default)) for name, default in _defaults()]
+
+
+def _defaults() -> Iterator[tuple[str, object]]:
+    for kind, prefix in ((NodeConfig, ""), (Limits, "limits.")):
+        for field in msgspec.structs.fields(kind):
+            if field.name != "limits":
+                yield prefix + field.name, field.default
+
+
+def _shown(value: object) -> str:
+    """A default, as people write it."""
+    match value:
+        case None | ():
+            return "none"
+        case tuple():
+            return ", ".join(f"`{each}`" for each in value)
+        case bool():
+            return str(value).lower()
+        case int() if value >= 1 << 16 and value % 1024 == 0:
+            return f"{value >> 20} MiB" if value % (1 << 20) == 0 else f"{value >> 10} KiB"
+        case int() | float():
+            return f"{value:,g}"
+        case _:
+            return f"`{value}`"
 
 
 ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text()

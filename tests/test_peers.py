@@ -67,7 +67,7 @@ def test_a_newer_incarnation_takes_over_and_the_dials_of_the_old_one_are_forgott
     record.accept(ConnectionID(Incarnation(5, 7), 3))
     record.receive = half = Half()
     assert record.prove(Incarnation(6, 1)) is Judgement.NEWER
-    assert (record.incarnation, record.accepted) == (Incarnation(6, 1), None)
+    assert (record.incarnation, record.accepted) == (Incarnation(6, 1), ConnectionID(Incarnation(6, 1), 0))
     assert record.receive is half, "the session replaces it, for mailboxes still hold what it let in"
     assert record.counters.restarts == 1
 

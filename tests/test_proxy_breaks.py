@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import trio
-from proxies import ID, Bench, Item, Wires, bench, mute, outcome, virtual
+from proxies import CFG, ID, Bench, Item, Wires, bench, mute, outcome, virtual
 
 from actors.errors import Expired, Lost, Refused
+from actors.events import Disconnected
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.network import NetworkCfg
+from actors.net.session.liveness import LivenessCfg
 from transports.memory.pipes import Pipe
 
 
@@ -218,3 +220,45 @@ async def test_an_ack_that_overtakes_a_resume_costs_no_session(then: float) -> N
         for name in "ab":
             assert nodes.journal(name).numbers() == list(range(300))
             assert nodes.running[name].letters() == []
+
+
+# -- a break while a migration is under way ---------------------------------------------------------------
+
+
+@virtual
+async def test_an_ephemeral_proxy_whose_link_breaks_in_a_migration_that_fails_ends() -> None:
+    async with bench("a", "b") as nodes:
+        await nodes["a"].send(nodes.to("b"), Item(0))
+        nodes.wires.connected = lambda connection: connection.blackhole()  # type: ignore[method-assign]
+        await nodes["a"].migrate(ID["b"], "memory")
+        await trio.sleep(0.1)
+        nodes.wires.between("a", "b")[0].cut()
+        await nodes.until(lambda: nodes.state("a", "b") == "handshaking")  # the migration's may still save it (C8)
+        await nodes.until(lambda: nodes.state("a", "b") == "none", within=CFG.handshake_timeout + 1)
+
+
+# -- half-open: what the socket takes proves nothing while it takes everything ---------------------------------------
+
+
+@virtual
+async def test_a_peer_that_is_cut_off_is_missed_in_time_however_much_the_socket_still_takes() -> None:
+    """100 KB a second into a buffer of 8 MiB: the socket takes all of it, for a minute and more (T1)."""
+    wires = Wires(capacity=8 << 20)
+    async with bench("a", "b", wires=wires) as nodes:
+        await nodes.link("a", "b")
+        for n in range(2000):  # until the receiver gives it so much room that it can go on for long without a word
+            await nodes["a"].tell(nodes.to("b"), Item(n, b"x" * 10_000))
+        await nodes.until(lambda: nodes.ledger("a").delivered == 2000)
+        nodes.wires.only("a", "b").blackhole()
+        cut = trio.current_time()
+
+        async def flow() -> None:
+            for n in range(1, 400):
+                nodes["a"].tell_nowait(nodes.to("b"), Item(n, b"x" * 10_000))
+                await trio.sleep(0.1)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flow)
+            await nodes.until(lambda: nodes.running["a"].events(Disconnected), within=60)
+            assert trio.current_time() - cut <= LivenessCfg().dead_after + 0.1
+            nursery.cancel_scope.cancel()

@@ -191,3 +191,16 @@ async def test_a_large_message_that_is_given_up_makes_way_for_those_behind_it(ca
         assert small.value is None
         gate.set()
         await nodes.until(lambda: journal.numbers() == [*range(12), 101])
+
+
+@virtual
+async def test_what_shares_of_the_outbox_were_not_used_is_room_for_those_who_wait() -> None:
+    """Many lanes tell a message or two at a time, while the other node takes none and so nothing is settled."""
+    async with bench("a", "b") as nodes:
+        nodes.wires.silent.add("b")
+        a, targets = nodes["a"], [nodes.to("b", f"target{number}") for number in range(40)]
+        for n in range(3000):
+            await a.tell(targets[n % 40], Item(n), expiry=1)
+        (proxy,) = a.proxies()
+        assert proxy.ledger.accepted == 3000
+        assert trio.current_time() < 0.5

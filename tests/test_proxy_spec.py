@@ -20,7 +20,7 @@ from actors.net.node_proxy import (
     NodeProxyTimerHandle,
 )
 from actors.net.proving.adverts import NodeAdvert
-from actors.net.vocabulary import DrainDue, EstablishDue, RetryDue
+from actors.net.vocabulary import Demanded, DrainDue, EstablishDue, RetryDue, UpgradeDue
 
 
 def _advert(name: str, *addresses: tuple[str, int], version: int = 9) -> NodeAdvert:
@@ -273,7 +273,7 @@ async def test_the_node_proxy_is_an_engine_of_the_types_that_the_specification_n
         assert isinstance(proxy.env.mailbox, NodeProxyMailboxState)
         assert NodeProxyMailboxState is MailboxStatistics
         assert proxy.env.timers == (RetryDue(),)
-        assert all(issubclass(handle, Timer) for handle in (RetryDue, EstablishDue, DrainDue))
-        assert NodeProxyTimerHandle == RetryDue | EstablishDue | DrainDue
+        assert all(issubclass(handle, Timer) for handle in (RetryDue, EstablishDue, DrainDue, UpgradeDue, Demanded))
+        assert NodeProxyTimerHandle == RetryDue | EstablishDue | DrainDue | UpgradeDue | Demanded
         assert NodeProxyActionArguments is Facts
         assert [guard.message for guard in proxy.behaviour] == [guard.message for guard in NodeProxy.behaviour]

@@ -190,7 +190,7 @@ async def strange(act: Callable[[QuicStream], None], *, why: str) -> None:
         hostile, victim = await pair(dialer, listener)
         good = await pair(dialer, listener)
         act(hostile)
-        hostile._line.pump(trio.current_time())
+        hostile.line.pump(trio.current_time())
         await wait_all_tasks_blocked(0.02)
         with pytest.raises(ConnectionLost, match=why):
             await read_to_end(victim)
@@ -201,15 +201,15 @@ async def strange(act: Callable[[QuicStream], None], *, why: str) -> None:
 
 def test_a_second_stream_costs_the_connection() -> None:
     def open_another(stream: QuicStream) -> None:
-        stream._line.connection._remote_max_streams_bidi = 9
-        stream._line.connection.send_stream_data(4, b"x")
+        stream.line.connection._remote_max_streams_bidi = 9
+        stream.line.connection.send_stream_data(4, b"x")
 
     run(partial(strange, open_another, why="QUIC: too many streams open"))
 
 
 def test_more_than_the_window_costs_the_connection() -> None:
     def flood(stream: QuicStream) -> None:
-        connection = stream._line.connection
+        connection = stream.line.connection
         connection._remote_max_data = 1 << 40
         connection._streams[0].max_stream_data_remote = 1 << 40
         connection.send_stream_data(0, bytes(2 * WINDOW))
@@ -220,7 +220,7 @@ def test_more_than_the_window_costs_the_connection() -> None:
 @pytest.mark.parametrize("act", ["reset_stream", "stop_stream"])
 def test_half_a_reset_is_a_reset(act: str) -> None:
     def reset(stream: QuicStream) -> None:
-        getattr(stream._line.connection, act)(0, 7)
+        getattr(stream.line.connection, act)(0, 7)
 
     run(partial(strange, reset, why="reset by the peer"))
 

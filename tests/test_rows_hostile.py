@@ -327,3 +327,18 @@ async def _flood(a: Live, key: NodeKey) -> None:
         node.learn(a.node.advert)
         while True:
             await node.tell(EngineID(a.node.id, "sink"), Item(1, bytes(1000)))
+
+
+@in_time
+async def test_who_asks_for_signs_of_life_and_reads_none_of_them_is_given_up() -> None:
+    async with live("a") as node:
+        stranger = await stranger_at(node.address)
+        await stranger.prove(NodeKey.generate(), ID["a"])
+        await stranger.resume()
+        pings = encode(Ping(1 << 63)) * 20_000
+        with suppress(ConnectionLost):
+            while not node.events(Disconnected):
+                await stranger.send(pings)
+        await node.until(lambda: node.events(Disconnected))
+        assert [event.why for event in node.events(Disconnected)] == ["not_reading"]
+        stranger.stream.abort()

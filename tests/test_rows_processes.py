@@ -1,4 +1,4 @@
-"""Node processes whose files are bad, or that stand still for a while: rows 18 and 25."""
+"""Node processes whose files are bad, that are told to end, or that stand still for a while: rows 18, 19 and 25."""
 
 from __future__ import annotations
 
@@ -82,6 +82,38 @@ def test_row_18_a_full_disk_is_told_with_what_to_look_at(tmp_path: Path) -> None
     assert "cannot be written" in ended.stderr
     assert "df -h" in ended.stderr
     assert [path.name for path in state.iterdir() if path.is_file()] == ["key"], "nothing half written"
+
+
+# -- row 19: told to end ----------------------------------------------------------------------------------
+
+
+SIGNALS = [
+    ((signal.SIGTERM, signal.SIGTERM), 143),
+    ((signal.SIGTERM, signal.SIGINT), 130),
+    ((signal.SIGINT, signal.SIGTERM), 143),
+    ((signal.SIGINT, signal.SIGINT), 130),
+]
+
+
+@pytest.mark.parametrize(("signals", "code"), SIGNALS)
+@in_time
+async def test_row_19_the_second_signal_ends_a_node_that_still_has_something_to_deliver(
+    signals: tuple[signal.Signals, signal.Signals], code: int
+) -> None:
+    async with open_cluster(2, processes=True, app="cluster_app:setup") as (a, b):
+        await a.control.connect(str(b.id))
+        os.kill(b.pid, signal.SIGSTOP)
+        try:
+            await a.tell(EngineID(b.id, "counter"), Add(1))
+            os.kill(a.pid, signals[0])
+            while a.control.path.exists():  # noqa: ASYNC110 - another process removes it
+                await trio.sleep(0.01)
+            with trio.move_on_after(0.3):
+                pytest.fail(f"it ended with {await a.wait_ended()}, and nobody took its message")
+            os.kill(a.pid, signals[1])
+            assert await a.wait_ended() == code
+        finally:
+            os.kill(b.pid, signal.SIGCONT)
 
 
 # -- row 25: a loop that stands still ---------------------------------------------------------------------

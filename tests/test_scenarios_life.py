@@ -87,6 +87,7 @@ REACH = {
     ),
     "moves": ("several addresses dialed", "lost peer_restarted perhaps sent"),
     "dead-first-address": ("several addresses dialed", "IgnoreDials"),
+    "upgrade": ("several addresses dialed", "IgnoreDials", "Refuse", "Cut", "bye: superseded"),
     # 19
     "poison": ("lost poison perhaps sent", "skip", "late acknowledgements"),
     "later-frames": ("unknown frame", "bye: protocol error: unknown critical frame 0xfe"),
@@ -109,6 +110,7 @@ REACH = {
     # 9
     "partitions": ("Partition", "Deaf", "Flap", "link down: no heartbeat", "bye: superseded"),
     # 16
+    "policies": ("handshake refused: over_capacity", "handshake refused: denied", "Cut"),
     "over-capacity": ("handshake refused: over_capacity", "forgot", "closed: idle"),
     # 17
     "lying-peer": ("duplicates dropped", "bye: protocol error: a run that is longer than its frame", "unknown frame"),
@@ -118,7 +120,7 @@ REACH = {
     "rings": tuple(f"a ring of {length}" for length in range(1, 6)),
     "ring-of-nodes": ("refused late", "Cut"),
 }
-SLOW = ("hub-restarts", "over-capacity", "partitions")
+SLOW = ("hub-restarts", "over-capacity", "partitions", "policies")
 
 
 @pytest.mark.parametrize("name", REACH)

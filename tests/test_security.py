@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from hashlib import sha512
@@ -151,6 +152,15 @@ class Said:
                 process.wait(60)
                 self.found[f"{errors.name} and stdout"] = ready + rest + errors.read_bytes()
 
+    def bundle(self, *arguments: str) -> None:
+        """Collect a debug bundle; what is in it, unpacked."""
+        self.actors("debug", "bundle", "--out", "bundle.tar.gz", *arguments)
+        with tarfile.open(self.folder / "bundle.tar.gz") as tar:
+            for entry in tar:
+                file = tar.extractfile(entry)
+                assert file is not None
+                self.found[f"bundle: {entry.name}"] = file.read()
+
     def control(self, name: str, *lines: bytes) -> bytes:
         """Ask over the control socket, a line after the other; all answers."""
         with socket.socket(socket.AF_UNIX) as client:
@@ -185,6 +195,7 @@ class Said:
 
 def config(folder: Path, name: str, *peers: str) -> None:
     lines = [f'name = "{name}"', f'key = "{name}.key"', f'state_dir = "{name}.state"', 'app = "cluster_app:setup"']
+    lines += ['record = "kept"']
     (folder / f"{name}.toml").write_text("\n".join([*lines, f"peers = {json.dumps(list(peers))}"]) + "\n")
 
 
@@ -249,6 +260,8 @@ def test_no_key_is_in_anything_that_a_cluster_says_or_writes(tmp_path: Path) -> 
             said.actors("proxy", "b", "a", "--close", "--cluster", "run", "--json")
             harm(_port(said, "b"))
             said.actors("doctor", "-c", "b.toml", "--json")
+            (tmp_path / "words.log").write_text(f"somebody has printed {(tmp_path / 'b.key').read_text()}\n")
+            said.bundle("--log", "words.log", "-c", "a.toml", "-c", "b.toml", "--cluster", "run")
             b.send_signal(signal.SIGABRT)  # with the fault handler: a dump of all its stacks
             b.wait(60)
             said.drain(following, "events of b")
@@ -256,12 +269,17 @@ def test_no_key_is_in_anything_that_a_cluster_says_or_writes(tmp_path: Path) -> 
             said.actors("ls", "proxies", "--cluster", "run", "--json")
             said.actors("down", "--cluster", "run")
     said.drain(events, "events of a")
+    for node in "ab":
+        said.actors("replay", "kept", "--node", node, "--json")
+    (tmp_path / "words.log").unlink()
     for path in tmp_path.rglob("*"):
         if path.is_file() and not path.name.endswith("key"):
             said.found[str(path.relative_to(tmp_path))] = path.read_bytes()
 
     assert b"Fatal Python error: Aborted" in b"".join(said.found.values()), "no dump was looked at"
     assert b"engine-crashed" in said.found["events of b"]
+    assert b"somebody has printed [a key]" in b"".join(said.found.values()), "no bundle was looked at"
+    assert any(re.fullmatch(r"kept/b/\d/000001.rec", where) for where in said.found), "no record was looked at"
     assert b"hostile-connection" in said.found["events of b"]
     assert b"connected" in said.found["events of a"]
     for name in "ab":

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actors.errors import ConfigError
 from actors.net.connecting.history import COOLING, COOLING_CAP, KEPT, DialHistory
-from actors.net.connecting.selection import Attempt, DialPrefs, Offer, explain, rank
+from actors.net.connecting.selection import Attempt, DialPrefs, Offer, explain, rank, stages
 from transports.addresses import TransportAddress, parse_address
 
 TLS, QUIC, WSS = "tls://peer.example:1", "quic://peer.example:2", "wss://peer.example:3"
@@ -63,9 +63,17 @@ def test_plain_addresses_are_for_this_machine() -> None:
     assert why(offers(TCP))[TCP] == "plain, off this machine, and insecure is not set"
 
 
-def test_insecure_admits_plain_addresses_after_the_secure_ones() -> None:
-    assert order(offers(TCP, TLS, WS), INSECURE) == [TLS, TCP, WS]
+def test_insecure_admits_plain_addresses_of_a_peer_that_has_no_others() -> None:
     assert order(offers(TCP), INSECURE) == [TCP]
+    assert order(offers(TCP, TLS, WS), INSECURE) == [TLS]
+
+
+def test_a_plain_transport_that_is_preferred_by_name_for_a_peer_is_its_last_resort() -> None:
+    offered, prefs = offers(TCP, TLS, WS, QUIC), DialPrefs(insecure=True, schemes=("ws",), stagger=0.5, patience=4)
+    schedule = rank(offered, prefs, DialHistory(), now=0)
+    assert [(str(attempt.address), attempt.delay) for attempt in schedule] == [(QUIC, 0), (TLS, 0.5), (WS, 5)]
+    assert [[str(attempt.address) for attempt in race] for race in stages(schedule)] == [[QUIC, TLS], [WS]]
+    assert order(offered, DialPrefs(schemes=("ws",))) == [QUIC, TLS]
 
 
 def test_datagrams_carry_no_handshake() -> None:
@@ -177,7 +185,7 @@ def test_starts_are_staggered_and_three_to_a_second() -> None:
 def test_the_dials_of_the_race_before_count() -> None:
     history = DialHistory()
     for at in (9.5, 9.6, 9.7):
-        history.dialed(at)
+        history.dialed(TLS, at)
     assert delays(offers(TLS, QUIC), history, now=10) == pytest.approx([0.5, 0.75])
     assert history.free_at(10) == 10.5
     assert history.free_at(11) == 11
@@ -188,7 +196,7 @@ def test_no_four_dials_fall_into_one_second(gaps: list[float], count: int, stagg
     history, now, starts = DialHistory(), 0.0, []
     for gap in gaps:
         now = history.free_at(now + gap)
-        history.dialed(now)
+        history.dialed(TLS, now)
         starts.append(now)
     planned = history.schedule(count, stagger, now=now)
     assert all(later - sooner >= stagger - 1e-9 for sooner, later in pairwise(planned))

@@ -279,7 +279,7 @@ def test_what_is_written_is_on_the_disk_before_it_has_its_name(tmp_path: Path, m
 
 def test_records_of_peers_are_kept_replaced_and_forgotten(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
-    state.store_peer(PEER, PeerRecord(b"\x00\xff advert 1", permanent=True))
+    state.store_peer(PEER, PeerRecord(b"\x00\xff advert 1", "192.0.2.1", ("console",)))
     state.store_peer(OTHER.id, PeerRecord())
     state.store_peer(PEER, PeerRecord(b"\x00\xff advert 2"))
     assert StateDir(tmp_path).peers() == {PEER: PeerRecord(b"\x00\xff advert 2"), OTHER.id: PeerRecord()}
@@ -290,11 +290,11 @@ def test_records_of_peers_are_kept_replaced_and_forgotten(tmp_path: Path) -> Non
 
 def test_a_record_of_a_later_version_loads(tmp_path: Path) -> None:
     state = StateDir(tmp_path)
-    (tmp_path / "peers" / str(PEER)).write_text('{"advert": null, "permanent": true, "colour": "red"}')
-    assert state.peers() == {PEER: PeerRecord(permanent=True)}
+    (tmp_path / "peers" / str(PEER)).write_text('{"advert": null, "holders": ["console"], "colour": "red"}')
+    assert state.peers() == {PEER: PeerRecord(holders=("console",))}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b'{"permanent": 3}', b'{"advert": "!"}', b"\xff", b"[" * 60_000])
+@pytest.mark.parametrize("content", [b"", b"{", b'{"holders": 3}', b'{"advert": "!"}', b"\xff", b"[" * 60_000])
 def test_a_damaged_record_is_refused_with_the_command_that_mends_it(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "peers" / str(PEER)
     state = StateDir(tmp_path)

@@ -205,7 +205,7 @@ def test_what_a_peer_does_not_read_is_bounded_at_both_ends() -> None:
         async with served() as (dialer, _, listener):
             dialed, accepted = await pair(dialer, listener)
             taken = await fill(dialed)
-            assert len(accepted._line.inbox) <= WINDOW
+            assert len(accepted.line.inbox) <= WINDOW
             assert UNSENT < len(taken) <= WINDOW + UNSENT
             assert await read_exactly(accepted, len(taken)) == taken
             drop(dialed, accepted)
@@ -285,7 +285,7 @@ def test_nothing_keeps_a_connection_that_is_over() -> None:
     async def main() -> None:
         async with served() as (dialer, _, listener):
             streams = list(await pair(dialer, listener))
-            lines = [ref(stream._line) for stream in streams]
+            lines = [ref(stream.line) for stream in streams]
             await trio.sleep(1)  # only the time of an idle connection is set now
             drop(*streams)
             streams.clear()

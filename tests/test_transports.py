@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from conformance import CHECKS, Check, Rig, Subject, name_of, run
+from conformance_datagrams import DATAGRAM_CHECKS
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from transports.addresses import MemoryAddress, QUICAddress, TCPAddress, TLSAddress, WSAddress, WSSAddress
@@ -25,6 +26,7 @@ from transports.tls.transport import TlsTransport
 @asynccontextmanager
 async def memory() -> AsyncIterator[Rig]:
     network = MemoryNetwork()
+    network.datagrams = 1200
     yield rig_of(network)
     assert network.connections == []
 
@@ -32,6 +34,7 @@ async def memory() -> AsyncIterator[Rig]:
 @asynccontextmanager
 async def slow_memory() -> AsyncIterator[Rig]:
     network = MemoryNetwork(latency=0.05, jitter=0.02)
+    network.datagrams = 1200
     yield rig_of(network)
 
 
@@ -189,7 +192,16 @@ SUBJECTS = (
 )
 
 
+WITH_DATAGRAMS = ("memory", "slow_memory", "faulty_memory", "quic4", "quic6")
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=name_of)
 @pytest.mark.parametrize("subject", SUBJECTS, ids=name_of)
 def test_the_transport_conforms(subject: Subject, check: Check) -> None:
+    run(subject, check)
+
+
+@pytest.mark.parametrize("check", DATAGRAM_CHECKS, ids=name_of)
+@pytest.mark.parametrize("subject", [each for each in SUBJECTS if each.name in WITH_DATAGRAMS], ids=name_of)
+def test_the_transport_conforms_in_its_datagrams(subject: Subject, check: Check) -> None:
     run(subject, check)

@@ -54,7 +54,7 @@ def closely(peer: str) -> LinkSnapshot:
     )
     return LinkSnapshot(
         peer_id=peer * 52, path=path, addresses=(address,), holders=("console",), jitter_ms=0.1, heard_ago=0.5,
-        dead_in=4, expires_in=None, outbox_bytes=0, outbox_capacity=8 << 20, received=3, incarnation="1",
+        dead_in=4, expires_in=None, outbox_bytes=0, outbox_capacity=8 << 20, received=3, dropped={}, incarnation="1",
     )  # fmt: skip
 
 

@@ -121,6 +121,11 @@ _HOST_ADDRESSES: dict[str, type[HostAddress]] = {
 }
 
 
+def kinds() -> tuple[type[TransportAddress], ...]:
+    """All there are."""
+    return (*_HOST_ADDRESSES.values(), MemoryAddress)
+
+
 def parse_address(url: str) -> TransportAddress:
     """The address that a URL means. Raises AddressError, which says what is wrong with it."""
     try:

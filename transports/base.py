@@ -39,6 +39,32 @@ class Channel(Struct, frozen=True, gc=False):
 PLAIN = Channel(ChannelKind.PLAIN)
 
 
+class Datagrams(Protocol):
+    """What a connection carries beside its bytes: each datagram whole or not at all, in any order, perhaps twice.
+
+    They end with the stream that they belong to. One task at a time may `wait`.
+    """
+
+    @property
+    def largest(self) -> int:
+        """Bytes of one, at most."""
+
+    def send_nowait(self, data: bytes) -> bool:
+        """Hand one over; False if there is no room now. Raises ConnectionLost, ValueError if it is too large."""
+
+    def receive_nowait(self) -> bytes:
+        """The next one that has come. Raises trio.WouldBlock if there is none, ConnectionLost.
+
+        What nobody reads is bounded: beyond that, those that come are lost.
+        """
+
+    async def wait(self) -> None:
+        """Until one has come, there is room for the one that was not taken, or the stream is over here.
+
+        Raises ConnectionLost if it is. It may return for nothing, but not for ever.
+        """
+
+
 class Stream(Protocol):
     """One connection: bytes in order, both ways. Its owner ends it with `abort` or `aclose`.
 
@@ -60,6 +86,10 @@ class Stream(Protocol):
     @property
     def source(self) -> str:
         """Whom to count it against: the peer's host (for IPv6 the /64 it lies in)."""
+
+    @property
+    def datagrams(self) -> Datagrams | None:
+        """What it carries beside its bytes; None if that is nothing."""
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """Hand over what fits now; how many bytes that was, 0 if none. Raises ConnectionLost.

@@ -47,18 +47,26 @@ class NodeProcess(Struct, frozen=True, kw_only=True):
     engines: tuple[str, ...] = ()
     folder: str = "."
     """The working directory, which the app is imported from."""
+    record: str = ""
+    """The folder of its record."""
     links: tuple[str, ...] = ()
     """Whom its cluster links it to for ever, by their names."""
     troubles: Troubles = Troubles()
     """What troubles its connections from the start."""
+    through: tuple[str, ...] = ()
+    """The words before its command: what it is started through."""
+    settings: dict[str, str] = {}
+    """More of its environment."""
 
     def command(self, report: int, lifeline: int | None) -> list[str]:
         """The arguments, with the file descriptors for the report and, if there is one, of the lifeline."""
-        command = [sys.executable, "-m", "actors", "run", "--name", self.name, "--control", str(self.control)]
+        command = [*self.through, sys.executable, "-m", "actors", "run"]
+        command += ["--name", self.name, "--control", str(self.control)]
         command += ["--state-dir", str(state_path(self.control))]
         command += [part for url in self.listen for part in ("--listen", url)]
         command += [part for reference in self.engines for part in ("--engines", reference)]
         command += ["--app", self.app] if self.app else []
+        command += ["--record", self.record] if self.record else []
         command += ["--insecure"] if self.insecure else []
         command += ["--faults", msgspec.json.encode(self.troubles).decode()]
         return [*command, "--ready-fd", str(report), *(["--lifeline-fd", str(lifeline)] if lifeline else [])]
@@ -164,10 +172,10 @@ async def stop_all(children: Iterable[Child], grace: float = GRACE) -> None:
         await together(partial(child.stop, grace) for child in children)
 
 
-async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) -> NodeSnapshot:
-    """Start one node that outlives this process; returns when it is ready. NodeConfigError if it never will be.
+async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) -> tuple[Child, NodeSnapshot]:
+    """Start one node that can outlive this process, if it is released; returns when it is ready.
 
-    `lifeline` is a file descriptor that the node is to end with.
+    NodeConfigError if it never will be. `lifeline` is a file descriptor that the node is to end with.
     """
     child = await _start(start, log, lifeline)
     try:
@@ -175,8 +183,7 @@ async def start_again(start: NodeProcess, *, log: Path, lifeline: int | None) ->
     except BaseException:
         await child.stop()
         raise
-    child.release()
-    return ready
+    return child, ready
 
 
 async def _start(start: NodeProcess, log: Path | None, lifeline: int | None = None) -> Child:
@@ -196,7 +203,7 @@ async def _start(start: NodeProcess, log: Path | None, lifeline: int | None = No
             stdout=words,
             stderr=words,
             cwd=start.folder,
-            env=_environment(),
+            env=_environment() | start.settings,
             pass_fds=tuple({theirs.fileno(), lifeline or theirs.fileno()}),
             # Signals of the terminal reach this process alone, which ends its nodes in its own time.
             start_new_session=True,

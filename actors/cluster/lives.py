@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from actors.cluster.apart import Known, look, merged
-from actors.cluster.children import NodeProcess, start_again
+from actors.cluster.children import Child, NodeProcess, start_again
 from actors.cluster.endings import wait_ended
 from actors.cluster.lifeline import lifeline_of
 from actors.cluster.processes import introduce
@@ -58,11 +58,18 @@ def process_of(node: NodeSocket) -> int:
 
 
 async def restart(node: NodeSocket) -> NodeSnapshot:
-    """Start a node again, with its key and its state; killed first if it runs.
+    """Start a node again, with its key and its state; killed first if it runs. It outlives this process.
 
     Returns once it is ready, knows the others that answer and they know its new address; its links are those of its
     cluster, and one to each that holds one to it. Who was kept away from it still is; slow it is no more.
     """
+    child, again = await restart_child(node)
+    child.release()
+    return again
+
+
+async def restart_child(node: NodeSocket) -> tuple[Child, NodeSnapshot]:
+    """As `restart`, for who goes on to own the process."""
     start, directory = _start_of(node.path), node.path.parent
     if serving_process(node.path) is not None:
         await kill(node)
@@ -72,9 +79,13 @@ async def restart(node: NodeSocket) -> NodeSnapshot:
     away = tuple(other.away for other in known.values() if any(peer.peer == id for peer in other.troubles.away))
     start = replace(start, troubles=Troubles(away=away))
     with lifeline_of(directory) as lifeline:
-        again = await start_again(start, log=directory / f"{node.cluster}.log", lifeline=lifeline)
-    await _introduce(node, start.links, [other for other in others if other.name in known], known, again)
-    return again
+        child, again = await start_again(start, log=directory / f"{node.cluster}.log", lifeline=lifeline)
+    try:
+        await _introduce(node, start.links, [other for other in others if other.name in known], known, again)
+    except BaseException:
+        child.release()
+        raise
+    return child, again
 
 
 async def _introduce(

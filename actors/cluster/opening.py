@@ -47,6 +47,7 @@ def open_cluster(
     names: Sequence[str] | None = None,
     cluster: str | None = None,
     grace: float = GRACE,
+    record: str = "",
 ) -> AbstractAsyncContextManager[tuple[RemoteNode, ...]]: ...
 def open_cluster(
     n: int,
@@ -60,6 +61,7 @@ def open_cluster(
     names: Sequence[str] | None = None,
     cluster: str | None = None,
     grace: float = GRACE,
+    record: str = "",
 ) -> AbstractAsyncContextManager[tuple[Node, ...]] | AbstractAsyncContextManager[tuple[RemoteNode, ...]]:
     """`n` nodes that know each other's adverts, called a, b, c … or by `names`; gone when the block is left.
 
@@ -84,6 +86,7 @@ def open_cluster(
             topology=topology,
             permanent=permanent,
             grace=grace,
+            record=record,
         )
         return open_processes(plan, cluster)
     return open_here(node_names(n, names), app, engines, transport or "memory", topology if permanent else None)

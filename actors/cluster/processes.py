@@ -47,6 +47,8 @@ class Plan(Struct, frozen=True, kw_only=True):
     transport: str = "tcp"
     app: str | None = None
     engines: tuple[str, ...] = ()
+    record: str = ""
+    """A folder where the nodes write down what comes in."""
     topology: Topology = "mesh"
     permanent: bool = False
     grace: float = GRACE
@@ -65,6 +67,7 @@ class Plan(Struct, frozen=True, kw_only=True):
                 engines=self.engines,
                 folder=os.getcwd(),
                 links=self.linked_to(position),
+                record=self.record,
             )
             for position, name in enumerate(self.names)
         ]

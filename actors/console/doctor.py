@@ -30,7 +30,7 @@ def doctor(
     from actors.console.doctor_node import node
     from actors.console.doctor_words import Verdict
 
-    settings, findings = _settings(config)
+    settings, findings = read_settings(config)
     findings += [*machine(settings), *node(settings)]
     worst = [finding for finding in findings if finding.verdict is Verdict.PROBLEM]
     if json:
@@ -40,7 +40,7 @@ def doctor(
     return Exit.PARTIAL if worst else Exit.OK
 
 
-def _settings(file: Path | None) -> tuple[NodeConfig, list[Finding]]:
+def read_settings(file: Path | None) -> tuple[NodeConfig, list[Finding]]:
     """Those of the file and the environment; the defaults where they cannot be used, which is a problem."""
     import os
 

@@ -11,14 +11,17 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from actors.config import NodeConfig, SettingError, advert_lines
+from actors.admission import sorted_out
+from actors.config import UNLIMITED, NodeConfig, SettingError, advert_lines
 from actors.console.doctor_words import Finding, good, problem, warning
 from actors.control.sockets import MAX_PATH, runtime_directory
 from actors.errors import ActorError
+from actors.identity import NodeID
 from actors.keyfile import load_key
-from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.adverts import NodeAdvert, parse_peer
 from actors.state import StateDir
 from transports.addresses import HostAddress, QUICAddress, TransportAddress, UDPAddress, parse_address
 from transports.errors import AddressError
@@ -34,6 +37,7 @@ def node(config: NodeConfig) -> Iterator[Finding]:
     yield from _key(config)
     yield from _state(config.state_dir)
     yield from _adverts(config)
+    yield _policy(config)
     yield _control(config.name)
 
 
@@ -149,15 +153,47 @@ def _state_folder(path: Path) -> Finding:
 
 def _adverts(config: NodeConfig) -> Iterator[Finding]:
     try:
-        lines = [*config.peers, *advert_lines(config)]
-        known = [NodeAdvert.parse(line) for line in lines]
+        peers = [parse_peer(line) for line in config.peers]
+        known = [NodeAdvert.parse(line) for line in advert_lines(config)]
+        known += [peer for peer in peers if isinstance(peer, NodeAdvert)]
+        named = {peer for peer in peers if isinstance(peer, NodeID)}
+        lost = named - {advert.id for advert in known} - _remembered(config.state_dir)
     except SettingError as error:
         yield problem("adverts", str(error), error.hint)
     except ActorError as error:
         yield problem("adverts", f"one of peers or adverts: {error}", error.hint)
     else:
-        if known:
-            yield good("adverts", f"{len(known)} read, each signed by its node; {len(config.peers)} permanent peers")
+        if lost:
+            words = ", ".join(sorted(node.short for node in lost))
+            yield warning("adverts", f"nothing says where {words} is", "print its advert there, and put it into peers")
+        elif known or named:
+            yield good("adverts", f"{len(known)} read, each signed by its node; {len(peers)} permanent peers")
+
+
+def _remembered(path: Path | None) -> set[NodeID]:
+    """Whose adverts lie in the state folder. What is wrong with it is another finding."""
+    if path is None or not (path / "peers").is_dir():
+        return set()
+    with suppress(ActorError):
+        return {node for node, record in StateDir(path).peers().items() if record.advert is not None}
+    return set()
+
+
+def _policy(config: NodeConfig) -> Finding:
+    """Whom it deals with, and whether that is whom it is to have a link to."""
+    links, peers = config.limits.links, set[NodeID]()
+    with suppress(ActorError):  # that is said of the adverts
+        peers = {peer if isinstance(peer, NodeID) else peer.id for peer in map(parse_peer, config.peers)}
+    if forbidden := peers & sorted_out(config.deny)[0]:
+        words = ", ".join(sorted(node.short for node in forbidden))
+        return warning("policy", f"deny forbids what peers asks for: {words}", "take it out of one of the two")
+    if len(peers) > links:
+        return warning("policy", f"{len(peers)} permanent peers, and places for {links}", "raise limits.links")
+    whom = f"the {len(config.allow)} entries of allow" if config.allow else "everybody"
+    but = f" but the {len(config.deny)} of deny" if config.deny else ""
+    most = "any number of" if links == UNLIMITED else str(links)
+    kept = f", {config.limits.links_kept} of them only for permanent links" if config.limits.links_kept else ""
+    return good("policy", f"deals with {whom}{but}; {most} peers at a time{kept}")
 
 
 def _control(name: str) -> Finding:

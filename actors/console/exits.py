@@ -63,6 +63,7 @@ _BY_CODE: dict[str, Exit] = {
     "missing_field": Exit.USAGE,
     "bad_field": Exit.USAGE,
     "event_log": Exit.USAGE,
+    "record": Exit.USAGE,
     "configuration": Exit.CONFIGURATION,
     "identity": Exit.CONFIGURATION,
     "expired": Exit.TIMEOUT,

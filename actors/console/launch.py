@@ -40,6 +40,10 @@ class Launch(Struct, frozen=True, kw_only=True):
     transport: str
     topology: Topology
     cluster: str
+    app: str = APP
+    """What each node runs."""
+    record: str = ""
+    """A folder where the nodes write down what comes in."""
     seconds: float | None = None
     """How long it is to run once it is ready; None is until a signal."""
 
@@ -84,7 +88,7 @@ async def run_here(launch: Launch, show: Show) -> None:
         await nursery.start(end_by_signal)
         names = node_names(launch.nodes)
         troubled = {name: Troubled() for name in names}
-        async with open_here(names, APP, (), "memory", launch.topology, troubled) as nodes:
+        async with open_here(names, launch.app, (), "memory", launch.topology, troubled) as nodes:
             with claimed_directory(launch.cluster) as directory:
                 await _serve(nodes, troubled, directory, launch, show, began)
         nursery.cancel_scope.cancel()
@@ -96,9 +100,10 @@ async def run_detached(launch: Launch, show: Show) -> None:
     plan = Plan(
         names=node_names(launch.nodes),
         transport=launch.transport,
-        app=APP,
+        app=launch.app,
         topology=launch.topology,
         permanent=True,
+        record=launch.record,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(end_by_signal)
@@ -126,7 +131,8 @@ def _processes(launch: Launch) -> AbstractAsyncContextManager[tuple[RemoteNode, 
     return open_cluster(
         launch.nodes,
         processes=True,
-        app=APP,
+        app=launch.app,
+        record=launch.record,
         transport=cast("Linked", launch.transport),  # checked by whoever made the launch
         topology=launch.topology,
         permanent=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -49,7 +50,7 @@ async def _ask(kind: Kind, nodes: Sequence[NodeSocket]) -> Answers[tuple[Any, ..
         case "nodes":
             return await gather(nodes, _node)
         case "proxies":
-            return await gather(nodes, ControlClient.proxies)
+            return await gather(nodes, partial(ControlClient.proxies, addresses=True))
         case "engines":
             return await gather(nodes, ControlClient.engines)
 
@@ -63,14 +64,16 @@ def node_columns() -> Sequence[Column]:
     from actors.console.words import Column
 
     texts = [Column(title) for title in ("name", "id", "state", "addresses")]
-    return [*texts, *(Column(title, right=True) for title in ("pid", "engines", "connected", "up s"))]
+    return [*texts, *(Column(title, right=True) for title in ("pid", "engines", "connected", "turned away", "up s"))]
 
 
 def node_row(node: NodeSnapshot) -> Row:
     """A node in such a table."""
     counted = node.statistics
     known = (node.name, node.id[:8], node.state, " ".join(node.addresses), node.pid)
-    return (*known, counted.engines, f"{counted.connected}/{counted.proxies}", round(counted.uptime))
+    door = counted.door
+    turned_away = door.evicted + door.hinted + door.refused
+    return (*known, counted.engines, f"{counted.connected}/{counted.proxies}", turned_away, round(counted.uptime))
 
 
 def proxy_columns() -> Sequence[Column]:
@@ -78,7 +81,7 @@ def proxy_columns() -> Sequence[Column]:
     from actors.console.words import Column
 
     texts = [Column(title) for title in ("node", "peer", "permanence", "state", "transport")]
-    figures = ("rtt ms", "accepted", "delivered", "in flight", "lost", "expired", "refused", "reconnects")
+    figures = ("rtt ms", "accepted", "delivered", "sent", "in flight", "lost", "expired", "refused", "reconnects")
     return [*texts, *(Column(title, right=True) for title in figures)]
 
 
@@ -86,7 +89,7 @@ def proxy_row(proxy: ProxySnapshot) -> Row:
     """A proxy in such a table."""
     told = proxy.ledger
     known = (proxy.node, proxy.peer, proxy.permanence, proxy.state, proxy.transport, proxy.rtt_ms)
-    ended = (told.delivered, told.in_flight, told.lost, told.expired, told.refused)
+    ended = (told.delivered, told.sent, told.in_flight, told.lost, told.expired, told.refused)
     return (*known, told.accepted, *ended, proxy.reconnects)
 
 

@@ -31,6 +31,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "tell": ("verbs:tell", "Hand a message over and return."),
     },
     "Help": {
+        "debug": ("debug:app", "Collect what a maintainer needs to see of a cluster."),
         "explain": ("explain:explain", "Say what an error code means, and what to do."),
         "completion": ("completion:completion", "Print what bash, zsh or fish needs to complete words."),
     },
@@ -38,6 +39,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "run": ("run:run", "Run one node from a configuration file."),
         "keygen": ("keygen:keygen", "Make a node's key file."),
         "advert": ("advert:advert", "Print a node's signed address line, for a friend."),
+        "replay": ("replay:replay", "Run engines of a recorded node again, up to a message."),
         "doctor": ("doctor:doctor", "Look whether a node with these settings would run well here."),
     },
     "Simulated clusters": {

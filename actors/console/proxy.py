@@ -80,11 +80,19 @@ def _explain(addresses: Sequence[AddressSnapshot], json: bool) -> None:
 
     if json:
         return write(good({"addresses": addresses}))
-    titles = ("", "address", "dialed", "why", "last failure")
-    columns = [*map(Column, titles), *(Column(title, right=True) for title in ("proven", "rtt ms"))]
+    titles = ("", "address", "dialed", "why", "last tried", "last failure")
+    columns = [*map(Column, titles), *(Column(title, right=True) for title in ("score", "proven", "rtt ms"))]
     show(columns, [_explained(address) for address in addresses])
 
 
 def _explained(one: AddressSnapshot) -> Row:
     dialed = "never" if one.after is None else "first" if not one.after else f"after {one.after:.3g} s"
-    return ("in use" if one.in_use else "", one.url, dialed, one.why, one.error, one.proven, one.rtt_ms)
+    tried = "never" if one.tried_ago is None else f"{one.tried_ago:.3g} s ago"
+    score = f"{one.score:.3g}"
+    return (_use(one), one.url, dialed, one.why, tried, one.error, score, one.proven, one.rtt_ms)
+
+
+def _use(one: AddressSnapshot) -> str:
+    if one.better_in is not None:
+        return f"better, tried in {one.better_in:.0f} s"
+    return "in use" if one.in_use else ""

@@ -28,6 +28,9 @@ async def run(
     adverts: Annotated[list[Path] | None, flag("A file of adverts; repeatable.")] = None,
     engines: Annotated[list[str] | None, flag("An engine class, module:Class; repeatable.")] = None,
     app: Annotated[str | None, Parameter(help="A function to call with the node, module:setup.")] = None,
+    allow: Annotated[list[str] | None, flag("A node or network to deal with, and no others; repeatable.")] = None,
+    deny: Annotated[list[str] | None, flag("A node or network not to deal with; repeatable.")] = None,
+    record: Annotated[Path | None, Parameter(help="Write down there what comes in; see actors replay.")] = None,
     insecure: Annotated[bool | None, flag("Allow plain transports beyond this machine.")] = None,
     log_level: Annotated[LogLevel | None, flag("Log to stderr from this level on; errors by default.")] = None,
     log_json: Annotated[bool | None, flag("Log as JSON lines, with fields.")] = None,
@@ -38,16 +41,26 @@ async def run(
     json: Json = False,
 ) -> int:
     """Run one node until Ctrl-C. Flags win over ACTORS_* variables, those over the file."""
+    import gc
     import os
 
     from actors.config import load_config
+    from actors.console.hash_seed import fix_hash_seed
     from actors.run import run_node
 
     flags = {
         "name": name, "key": key, "state_dir": state_dir, "listen": listen, "peers": peers, "adverts": adverts,
-        "engines": engines, "app": app, "insecure": insecure, "log_level": log_level, "log_json": log_json,
+        "engines": engines, "app": app, "allow": allow, "deny": deny, "record": record, "insecure": insecure,
+        "log_level": log_level, "log_json": log_json,
     }  # fmt: skip
     settings = load_config(config, environ=os.environ, flags=flags)
+    if settings.record is not None:
+        fix_hash_seed()
+
+    # What was imported stays for good: 40,000 objects that no full collection need look at. This process is ours; in a
+    # user's own program the collector is the user's.
+    gc.collect()
+    gc.freeze()
 
     def ready(node: NodeSnapshot) -> None:
         if ready_fd is None:

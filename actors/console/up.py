@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -25,27 +26,33 @@ async def up(
         float | None, Parameter(name="--for", help="Seconds to run, counted from when it is ready.")
     ] = None,
     detach: Annotated[bool, flag("Return once every pair is connected; end it with: actors down.")] = False,
+    app: Annotated[str, flag("What each node runs in place of these engines, module:setup.")] = "",
+    record: Annotated[Path | None, flag("Write down there what comes in; see actors replay.")] = None,
     ui: Annotated[bool, flag("Show the dashboard; leaving it ends the cluster.")] = False,
     cluster: Annotated[str, flag("The cluster's name, where several are to run.")] = "local",
     json: Json = False,
 ) -> None:
     """Start a cluster of node processes, show it, and run until Ctrl-C.
 
-    Each node runs the engines echo, counter and sink, and keeps a permanent link to its peers.
+    Each node runs the engines echo, counter and sink, or what --app says, and keeps a permanent link to its peers.
     """
     from actors.cluster.processes import LISTEN
     from actors.console.choices import checked_nodes, checked_seconds, checked_transport
     from actors.console.exits import UsageError
-    from actors.console.launch import Launch, run_detached, run_here, run_processes
+    from actors.console.launch import APP, Launch, run_detached, run_here, run_processes
     from transports.schemes import MISSING
 
     launch = Launch(
+        app=app or APP,
+        record="" if record is None else str(record.absolute()),
         nodes=checked_nodes(nodes, 1),
         transport=checked_transport(transport, (*LISTEN, "memory"), MISSING),
         topology=topology,
         cluster=cluster,
         seconds=checked_seconds("--for", seconds),
     )
+    if record and transport == "memory":
+        raise UsageError("--record: what is recorded is a process; nodes linked by memory live in this one")
     if detach and transport == "memory":
         raise UsageError("--detach: nodes linked by memory live in this process, and end with it")
     if ui:

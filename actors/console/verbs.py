@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from actors.console.options import Cluster, Json
+from actors.console.options import Cluster, Json, flag
 
 if TYPE_CHECKING:
     from actors.control.client import ControlClient
     from actors.control.messages import Path
+    from actors.messages import TransportPrefs
 
 To = Annotated[str, Parameter(help="NODE/ENGINE, such as b/echo.")]
 Type = Annotated[str, Parameter(help="The message's type, such as echo.ping.")]
 Fields = Annotated[str, Parameter(help="Its fields as a JSON object.")]
 Source = Annotated[str | None, Parameter(name="--from", help="The node that sends it; the first if left out.")]
 Expiry = Annotated[float, Parameter(help="Seconds for which it is worth delivering.")]
+Unreliable = Annotated[bool, flag("Send it once at most, as a datagram where the transport has any.")]
 
 
 async def ask(
@@ -41,24 +43,31 @@ async def ask(
 
 async def send(
     to: To, type: Type, fields: Fields = "{}", /, *, source: Source = None, expiry: Expiry = 30.0,
-    cluster: Cluster = None, json: Json = False,
+    unreliable: Unreliable = False, cluster: Cluster = None, json: Json = False,
 ) -> None:  # fmt: skip
-    """Send a message; return when it is delivered."""
+    """Send a message; return when it is delivered, or when an unreliable one is sent."""
     values, seconds = fields_of(fields), expiry_of(expiry)
     async with _sender(cluster, source) as control:
-        path = await control.send(to, type, values, expiry=seconds)
-    _show_outcome("delivered", path, json)
+        path = await control.send(to, type, values, expiry=seconds, prefs=prefs_of(unreliable))
+    _show_outcome("sent" if unreliable else "delivered", path, json)
 
 
 async def tell(
     to: To, type: Type, fields: Fields = "{}", /, *, source: Source = None, expiry: Expiry = 30.0,
-    cluster: Cluster = None, json: Json = False,
+    unreliable: Unreliable = False, cluster: Cluster = None, json: Json = False,
 ) -> None:  # fmt: skip
     """Hand a message over and return: the node tries until it expires. Failures are dead letters of the node."""
     values, seconds = fields_of(fields), expiry_of(expiry)
     async with _sender(cluster, source) as control:
-        path = await control.tell(to, type, values, expiry=seconds)
+        path = await control.tell(to, type, values, expiry=seconds, prefs=prefs_of(unreliable))
     _show_outcome("accepted", path, json)
+
+
+def prefs_of(unreliable: bool) -> TransportPrefs:
+    """How the message should travel."""
+    from actors.messages import PREFS, TransportPrefs
+
+    return TransportPrefs(reliability="unreliable") if unreliable else PREFS
 
 
 def fields_of(text: str) -> Mapping[str, object]:

@@ -18,11 +18,18 @@ from actors.control.process import loop_lag, memory_bytes
 from actors.control.resolve import Known, whole_address
 from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
+from actors.events import Event
 from actors.identity import EngineID, NodeID
 from actors.messages import reply_type
 from actors.snapshots import LinkSnapshot, ProxySnapshot, WorkSnapshot
 
 Verb: TypeAlias = Literal["tell", "send", "ask"]
+
+
+def happened(event: Event) -> m.Happened:
+    """An event, as a line."""
+    data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
+    return m.Happened(event=str(event.__struct_config__.tag), at=event.at, data=data)
 
 
 class Answers:
@@ -43,8 +50,8 @@ class Answers:
                 lag = await loop_lag()
                 node = replace(self._node.snapshot(), memory_bytes=memory_bytes(), loop_lag_ms=lag * 1000)
                 return m.NodeIs(node=node)
-            case m.GetProxies():
-                return m.ProxiesAre(proxies=await self._proxies())
+            case m.GetProxies(addresses=addresses):
+                return m.ProxiesAre(proxies=await self._proxies(addresses=addresses))
             case m.GetLink(peer=peer):
                 return m.LinkIs(link=await self._link(peer))
             case m.ExplainProxy(peer=peer):
@@ -55,6 +62,8 @@ class Answers:
                 return m.WorkIs(work=self._work(engine))
             case m.GetDeadLetters():
                 return m.DeadLettersAre(letters=tuple(self._node.dead_letters()))
+            case m.GetEvents():
+                return m.EventsAre(events=tuple(map(happened, self._node.events.recent)))
             case m.GetAdvert():
                 return m.AdvertIs(advert=str(self._node.advert))
             case m.GetFaults():
@@ -67,10 +76,14 @@ class Answers:
                 return await self._pass(request)
         return await self._act(request)
 
-    async def _proxies(self) -> tuple[ProxySnapshot, ...]:
+    async def _proxies(self, *, addresses: bool) -> tuple[ProxySnapshot, ...]:
         """With the peers' names, which are no business of the protocol but of whoever sees their sockets."""
-        nodes = await self._nodes()
-        return tuple(replace(proxy, peer=nodes.name(NodeID.parse(proxy.peer_id))) for proxy in self._node.proxies())
+        nodes, found = await self._nodes(), []
+        for proxy in self._node.proxies():
+            peer = NodeID.parse(proxy.peer_id)
+            ways = tuple(self._node.explain(peer)) if addresses else ()
+            found.append(replace(proxy, peer=nodes.name(peer), addresses=ways))
+        return tuple(found)
 
     async def _link(self, peer: str) -> LinkSnapshot:
         link = self._node.link((await self._nodes()).node(peer))

@@ -71,9 +71,9 @@ class ControlClient:
         """The node's figures."""
         return (await self._call(m.GetNode(), m.NodeIs)).node
 
-    async def proxies(self) -> tuple[ProxySnapshot, ...]:
-        """Its Node Proxies."""
-        return (await self._call(m.GetProxies(), m.ProxiesAre)).proxies
+    async def proxies(self, *, addresses: bool = False) -> tuple[ProxySnapshot, ...]:
+        """Its Node Proxies; addresses: with what `explain` says of each."""
+        return (await self._call(m.GetProxies(addresses=addresses), m.ProxiesAre)).proxies
 
     async def engines(self) -> tuple[EngineSnapshot, ...]:
         """Its engines."""
@@ -90,6 +90,10 @@ class ControlClient:
     async def dead_letters(self) -> tuple[DeadLetterSnapshot, ...]:
         """The last messages that were told and did not arrive, oldest first."""
         return (await self._call(m.GetDeadLetters(), m.DeadLettersAre)).letters
+
+    async def recent(self) -> tuple[m.Happened, ...]:
+        """The last events of the node, oldest first."""
+        return (await self._call(m.GetEvents(), m.EventsAre)).events
 
     async def describe(self, engine: str) -> tuple[m.MessageDescription, ...]:
         """The messages that an engine of this node takes."""

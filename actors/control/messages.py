@@ -92,7 +92,9 @@ class NodeIs(ControlReply, tag="node"):
 
 
 class GetProxies(ControlRequest, tag="proxies"):
-    """-> ProxiesAre"""
+    """addresses: also each peer's addresses. -> ProxiesAre"""
+
+    addresses: bool = False
 
 
 class ProxiesAre(ControlReply, tag="proxies"):
@@ -145,6 +147,16 @@ class DeadLettersAre(ControlReply, tag="dead_letters"):
     """The last ones, oldest first."""
 
     letters: tuple[DeadLetterSnapshot, ...]
+
+
+class GetEvents(ControlRequest, tag="recent"):
+    """-> EventsAre"""
+
+
+class EventsAre(ControlReply, tag="recent"):
+    """The last ones, oldest first."""
+
+    events: tuple[Happened, ...]
 
 
 class Follow(ControlRequest, tag="events"):
@@ -386,6 +398,7 @@ Request: TypeAlias = (
     | GetEngines
     | GetWork
     | GetDeadLetters
+    | GetEvents
     | Follow
     | Describe
     | Compose
@@ -416,6 +429,7 @@ Reply: TypeAlias = (
     | EnginesAre
     | WorkIs
     | DeadLettersAre
+    | EventsAre
     | Happened
     | Described
     | Composed

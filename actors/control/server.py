@@ -11,8 +11,7 @@ import msgspec
 import trio
 
 from actors.control import messages as m
-from actors.control.answers import Answers
-from actors.control.compose import readable
+from actors.control.answers import Answers, happened
 from actors.control.failures import failed_by
 from actors.control.lines import LineReader, LineTooLongError
 from actors.control.neighbours import Neighbours
@@ -20,7 +19,6 @@ from actors.control.reading import TOO_LONG, read_request
 from actors.control.sockets import bound_socket
 from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
-from actors.events import Event
 
 MAX_CLIENTS = 512
 """Connections at once; one more is told `busy`, and closed."""
@@ -37,13 +35,15 @@ async def serve_control(
     *,
     stop: Callable[[], None],
     troubled: Troubled | None = None,
+    heard: Callable[[m.Request], None] | None = None,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Serve the node's control socket at this path until cancelled; then it is gone.
 
     Started once clients can connect. `stop` is called when a client asks for the node's end; `troubled` are its
-    connections, where clients may trouble them. ConfigError if the path cannot be served: a directory that is open
-    to others, a node that serves it already, too long a path. Nothing that a client sends ends it.
+    connections, where clients may trouble them; `heard` is called with each request. ConfigError if the path cannot
+    be served: a directory that is open to others, a node that serves it already, too long a path. Nothing that a
+    client sends ends it.
     """
     answers = Answers(node, Neighbours(path), stop, troubled)
     clients: set[trio.SocketStream] = set()
@@ -54,7 +54,7 @@ async def serve_control(
                 return await _refuse(stream)
             clients.add(stream)
             try:
-                await _Client(stream, node, answers).serve()
+                await _Client(stream, node, answers, heard).serve()
             finally:
                 clients.discard(stream)
 
@@ -68,10 +68,17 @@ async def serve_control(
 class _Client:
     """One connection."""
 
-    def __init__(self, stream: trio.SocketStream, node: ControlledNode, answers: Answers) -> None:
+    def __init__(
+        self,
+        stream: trio.SocketStream,
+        node: ControlledNode,
+        answers: Answers,
+        heard: Callable[[m.Request], None] | None,
+    ) -> None:
         self._stream = stream
         self._node = node
         self._answers = answers
+        self._heard = heard
 
     async def serve(self) -> None:
         """Until the client has gone, and what it had asked is answered."""
@@ -108,6 +115,8 @@ class _Client:
     async def _reply(self, request: m.Request | m.Failed, scope: trio.CancelScope) -> bytes:
         with scope:
             try:
+                if self._heard is not None and not isinstance(request, m.Failed):
+                    self._heard(request)
                 return _line(request if isinstance(request, m.Failed) else await self._answers.answer(request))
             except Exception as error:  # the socket's containment: a request must never harm the node
                 return _line(failed_by(error))
@@ -117,7 +126,7 @@ class _Client:
         with self._node.events.subscribe() as events:
             await self._stream.send_all(_line(m.Done()))
             async for event in events:
-                await self._stream.send_all(_line(_happened(event)))
+                await self._stream.send_all(_line(happened(event)))
 
 
 async def _until_closed(take: trio.MemoryReceiveChannel[Work], following: trio.CancelScope) -> None:
@@ -130,11 +139,6 @@ async def _until_closed(take: trio.MemoryReceiveChannel[Work], following: trio.C
 async def _refuse(stream: trio.SocketStream) -> None:
     with suppress(trio.BrokenResourceError):
         await stream.send_all(_line(_BUSY))
-
-
-def _happened(event: Event) -> m.Happened:
-    data = {name: readable(getattr(event, name)) for name in event.__struct_fields__ if name != "at"}
-    return m.Happened(event=str(event.__struct_config__.tag), at=event.at, data=data)
 
 
 def _line(reply: m.Reply) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol, TypeVar
 
 import trio
@@ -41,6 +41,10 @@ class HasEngines(Protocol):
 
 class HasEvents(Protocol):
     """The node's events."""
+
+    @property
+    def recent(self) -> Collection[Event]:
+        """The last ones, oldest first."""
 
     def subscribe(self, capacity: int = ..., /) -> trio.MemoryReceiveChannel[Event]:
         """Events from now on."""

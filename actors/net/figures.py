@@ -6,11 +6,12 @@ from math import isinf
 
 from actors.identity import NodeID
 from actors.net.connecting.selection import Choice
-from actors.net.network import Entry, Network
+from actors.net.door import Door
+from actors.net.network import Entry, Network, Outlook
 from actors.net.offers import choices_for
 from actors.net.session.outbox import Outbox
 from actors.net.session.runs import Ledger
-from actors.snapshots import AddressSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
+from actors.snapshots import AddressSnapshot, DoorSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
 from transports.addresses import TransportAddress
 
 
@@ -34,6 +35,7 @@ def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
         outbox_bytes=outbox.transmit.weight + outbox.reserved,
         outbox_capacity=outbox.capacity,
         received=record.receive.received if record.receive else 0,
+        dropped=dict(entry.session.dropped) if entry.session else {},
         incarnation=f"{record.incarnation.boot}" if record.incarnation else "",
     )
 
@@ -65,17 +67,18 @@ def address_snapshots(network: Network, node: NodeID) -> list[AddressSnapshot]:
     record = network.peers.find(node)
     if record is None:
         return []
-    entry = network.table.find(node)
+    entry, now = network.table.find(node), network.clock.now()
     link = entry.session.current if entry and entry.session else None
-    used = link.stream.remote if link else None
-    choices = choices_for(network, record, network.clock.now())
-    return [_address(choice, in_use=str(choice.address) == used) for choice in choices]
+    outlook = entry.outlook if entry and link else Outlook(now)
+    used = (link.dialed or link.stream.remote) if link else None
+    return [_address(choice, used, outlook, now) for choice in choices_for(network, record, now)]
 
 
-def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapshot:
-    record = choice.record
+def _address(choice: Choice[TransportAddress], used: str | None, outlook: Outlook, now: float) -> AddressSnapshot:
+    record, url = choice.record, str(choice.address)
+    due = outlook.better_due if url in outlook.better else None
     return AddressSnapshot(
-        url=str(choice.address),
+        url=url,
         weight=choice.weight,
         after=choice.delay,
         why=choice.why,
@@ -83,7 +86,11 @@ def _address(choice: Choice[TransportAddress], *, in_use: bool) -> AddressSnapsh
         error=record.error,
         proven=record.proven,
         rtt_ms=record.rtt * 1000 if record.rtt is not None else None,
-        in_use=in_use,
+        in_use=url == used,
+        score=choice.score,
+        tried_ago=None if record.tried is None else now - record.tried,
+        cools_for=record.cools_for(now),
+        better_in=None if due is None else max(0.0, due - now),
     )
 
 
@@ -111,6 +118,7 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         reconnects=session.reconnects if session else 0,
         resent=outbox.transmit.resent,
         duplicates_dropped=receive.duplicates if receive else 0,
+        dropped=session.dropped.total() if session else 0,
         queued=outbox.queued,
         retained=outbox.transmit.unacknowledged,
         fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,
@@ -120,4 +128,18 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         retry_in=None if outlook.due is None else max(0.0, outlook.due - now),
         p50_ms=_took(outbox, 0.5, now),
         p99_ms=_took(outbox, 0.99, now),
+    )
+
+
+def door_snapshot(door: Door) -> DoorSnapshot:
+    """Who has come, and what became of them."""
+    counters = door.counters
+    return DoorSnapshot(
+        unproven=len(door.slots),
+        came=counters.came,
+        proven=counters.proven,
+        evicted=door.slots.evicted,
+        delayed=counters.delayed,
+        hinted=counters.hinted,
+        refused=counters.refused,
     )

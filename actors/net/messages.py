@@ -230,6 +230,19 @@ class Messages(Record):
     runs: list[RunHead]
 
 
+class Datagram(Record):
+    """One message of the unreliable class (U1). It is not numbered, not acknowledged, and never written again."""
+
+    id: U64
+    """Drawn at random: by it a copy that the transport made is known (U3)."""
+    target: str
+    sender: str
+    ttl: U64
+    """What remains of its time, in milliseconds (S15)."""
+    payload: bytes
+    """The message, as an item of a TELL run."""
+
+
 class Status(IntEnum):
     """How an ask was answered."""
 
@@ -266,6 +279,12 @@ class GoAway(Record):
 
     reason: Code
     retry_after: Seconds
+
+
+class Disperse(Record):
+    """Many hold a permanent link to this node: should they all lose it at once, they come back over this time (L7)."""
+
+    within: Seconds
 
 
 class Bye(Record):
@@ -348,6 +367,8 @@ FRAMES: dict[int, object] = {
     0xA5: Bye,
     0x30: Advert,
     0x31: AdvertReply,
+    0x32: Disperse,
+    0x40: Datagram,
 }
 """Type byte -> record, or union of records."""
 
@@ -375,4 +396,6 @@ Frame: TypeAlias = (
     | AdvertAccepted
     | AdvertStale
     | AdvertInvalid
+    | Disperse
+    | Datagram
 )

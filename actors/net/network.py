@@ -9,20 +9,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
+from math import inf
 from random import Random
 from typing import TypeAlias
 
+import trio
 from msgspec import Struct, field
 
+from actors.admission import Admission, admit_all
 from actors.errors import Refused, SendError
+from actors.events import DuplicateIdentity
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.crowd import Crowd
 from actors.net.connecting.locality import is_local
+from actors.net.connecting.upgrade import UpgradeCfg
+from actors.net.door import Door
 from actors.net.life.table import Life, Phase
 from actors.net.loans import Loans
 from actors.net.messages import MAX_FRAME, Kind
 from actors.net.peers import PeerRecord, Peers
 from actors.net.proving.adverts import NodeAdvert
+from actors.net.proving.slots import Slots
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
 from actors.net.session.outbox import CAPACITY, Outbox
@@ -31,6 +39,8 @@ from actors.net.session.runs import Ledger, Run
 from actors.net.session.session import IDLE_AFTER, Session
 from actors.runtime import Runtime
 
+COME_AGAIN = 1.0
+"""Seconds after which peers may dial a node again that stops."""
 _MAX_CLAIMED_BOOT = 1 << 63
 _PATH = 16
 """Phases of a proxy that are remembered."""
@@ -43,6 +53,7 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
 
     backoff: BackoffCfg = BackoffCfg()
     liveness: LivenessCfg = LivenessCfg()
+    upgrade: UpgradeCfg = UpgradeCfg()
     handshake_timeout: float = 5.0
     """From accept or dial to the peer's Resume (H9)."""
     attempt_timeout: float = 30.0
@@ -62,6 +73,9 @@ class NetworkCfg(Struct, frozen=True, kw_only=True):
     unproven: int = 256
     """Connections that have not proved themselves, in all and of one source (H9)."""
     unproven_per_source: int = 16
+    handshakes: float = 1000.0
+    """Handshakes a second that others may begin on plain transports, and on those that encrypt (H9)."""
+    secure_handshakes: float = 200.0
     insecure: bool = False
     """Whether plain transports may leave this machine."""
 
@@ -77,6 +91,7 @@ class Network:
         random: Random,
         cfg: NetworkCfg,
         conditions: Conditions | None = None,
+        policy: Admission = admit_all,
     ) -> None:
         self.key = key
         self.conditions = Conditions() if conditions is None else conditions
@@ -86,7 +101,9 @@ class Network:
         self.random = random
         self.cfg = cfg
         self.peers: Peers[Receive] = Peers(cfg.peers)
-        self.peers.forgotten = self.conditions.forgot
+        self.peers.forgotten = self._forgotten
+        self.changed: Callable[[NodeID], object] = _unnoticed
+        """Hears of each node whose advert or whose holders are other ones now; of this very node, too."""
         self.epochs = count(1).__next__
         """Names for transmit halves and receive records; never the same twice in an incarnation (S1)."""
         self.advert: NodeAdvert | None = None
@@ -97,10 +114,30 @@ class Network:
             conditions.begin(self.table)
             runtime.events.taps.append(conditions.event)
         self.loans = Loans(runtime, run=incarnation.random, loans=cfg.loans, watches=cfg.watches)
+        self.held = 0
+        """Peers whose link somebody here holds for permanent."""
+        self.door = Door(
+            runtime,
+            policy,
+            self._links,
+            Slots(cfg.unproven, cfg.unproven_per_source),
+            cfg.handshakes,
+            cfg.secure_handshakes,
+        )
+        self.crowd = Crowd()
         self.past = Ledger()
         """Of all proxies that have ended."""
-        self.duplicates: list[Incarnation] = []
-        """Newer incarnations of this very node that peers have sworn to (I3)."""
+        self.boot_above: Callable[[int], int] = _next
+        """A boot number above this one, which the next start goes above in its turn."""
+        self.known_as: Incarnation | None = None
+        """The last incarnation of this node that a peer has accepted."""
+        self.taken: str = ""
+        """Why this node has to stop: another one runs with its key (I3)."""
+        self.stop_by = inf
+        """When a node that stops will have stopped (D5)."""
+        self.stay = trio.CancelScope()
+        """Around the block of this node; cancelled when it has to stop."""
+        self._tellers: set[NodeID] = set()
 
     @property
     def advert_version(self) -> int:
@@ -114,11 +151,16 @@ class Network:
         record = self.peers.open(advert.id)
         if record.advert is None or record.advert.version < advert.version:
             record.advert, record.learned_from = advert, learned_from
-            return True
-        if learned_from is None and record.learned_from is not None and record.advert == advert:
+        elif learned_from is None and record.learned_from is not None and record.advert == advert:
             record.learned_from = None  # now from a friend: its local addresses count, too (A4)
-            return True
-        return False
+        else:
+            return False
+        self.changed(advert.id)
+        return True
+
+    def _forgotten(self, node: NodeID) -> None:
+        self.conditions.forgot(node)
+        self.changed(node)
 
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
@@ -129,16 +171,48 @@ class Network:
         if self.advert is not None:
             addresses = [(address.url, address.weight) for address in self.advert.addresses]
             self.advert = NodeAdvert.sign(self.key, addresses, version=version, created=self.advert.created)
+            self.changed(self.key.id)
 
-    def outlived(self, newest: Incarnation) -> None:
+    def say_goodbye(self) -> None:
+        """This node stops: peers keep what is new for its next run, so that what has come can be handled (D5)."""
+        self.stop_by = self.clock.now() + self.cfg.drain_timeout
+        for entry in self.table:
+            if entry.session is not None:
+                entry.session.say_goodbye(COME_AGAIN)
+
+    def is_outlived_by(self, newest: Incarnation) -> bool:
+        """Whether a peer that knows this incarnation of this node would refuse ours (I2, I4)."""
+        return newest.boot >= self.incarnation.boot and newest != self.incarnation
+
+    def outlived(self, teller: NodeID, newest: Incarnation) -> None:
         """A peer has sworn that it knows a newer incarnation of this node (I3).
 
-        Once, this node takes it for a lost state file or a clock set back, and goes on above it. A number that no
-        clock gives is nobody's: one peer's word must not use up what all later starts need.
+        For the first time, this node takes it for a lost state file or a clock set back, and goes on above it. Told so
+        again by the same peer, it stops: a second node lives. That is for friends to say; a stranger's word counts
+        as long as nobody knows this node, and then for no more than the first. A number that no clock gives is
+        nobody's: one word must not use up what all later starts need.
         """
-        self.duplicates.append(newest)
-        if len(self.duplicates) == 1 and newest.boot < _MAX_CLAIMED_BOOT:
-            self.incarnation = Incarnation(newest.boot + 1, self.random.getrandbits(64))
+        if not self.is_outlived_by(newest):
+            return  # known from before: this node has gone above it meanwhile
+        self.runtime.events.emit(DuplicateIdentity(self.clock.now(), teller, self.incarnation, newest))
+        record = self.peers.find(teller)
+        friend = record is not None and record.befriended
+        unknown = not self._tellers and self.known_as != self.incarnation
+        if newest.boot >= _MAX_CLAIMED_BOOT or not (friend or unknown):
+            return
+        if teller not in self._tellers:
+            self._tellers.add(teller)
+            self.incarnation = Incarnation(self.boot_above(newest.boot), self.random.getrandbits(64))
+        elif friend:
+            self.taken = f"another node runs with this node's key: {teller.short} knows it as run {newest.boot}"
+            self.stay.cancel()
+
+    def _links(self, node: NodeID | None) -> tuple[bool, int, int]:
+        """What a policy hears of this node's links: is this one permanent, how many others, how many of them are."""
+        permanent = node is not None and self.table.is_permanent(node)
+        others = len(self.table) - (node is not None and self.table.find(node) is not None)
+        newcomers = self.door.newcomers(lambda peer: self.table.find(peer) is not None) - {node}
+        return permanent, others + len(newcomers), self.held - permanent
 
     def nonce(self) -> bytes:
         """32 fresh random bytes."""
@@ -166,6 +240,10 @@ class Outlook(Struct):
     failures: int = 0
     due: float | None = None
     """When the next attempt starts."""
+    better: tuple[str, ...] = ()
+    """Addresses that are worth a move of the link, best first."""
+    better_due: float | None = None
+    """When the next of them is tried."""
     path: deque[Step] = field(default_factory=lambda: deque(maxlen=_PATH))
 
 
@@ -233,10 +311,12 @@ class Table:
             pace=network.runtime.pace,
             report=lambda run, outcome: self._report(peer, run, outcome),
             reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
+            ids=lambda: network.random.getrandbits(64),
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
         )
+        outbox.demanded = record.demand
         entry = self._entries[peer] = Entry(record, outbox, network.clock.now())
         record.proxied = True
         self.announce(peer)
@@ -260,6 +340,7 @@ class Table:
         """The proxy ends: from now on this node has none, or another (C10). Idempotent."""
         if self._entries.get(entry.peer) is entry:
             del self._entries[entry.peer]
+            self._network.crowd.leave(entry.peer)
             entry.record.proxied = False
             if entry.record.holders and not self.stopping:
                 self.open(entry.peer)
@@ -291,6 +372,13 @@ class Table:
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+def _unnoticed(_: NodeID) -> None: ...
+
+
+def _next(boot: int) -> int:
+    return boot + 1
 
 
 def _nobody(peer: NodeID) -> None:

@@ -13,34 +13,31 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import trio
-from msgspec import Struct, field
 
 from actors.engine import Engine, LocalCfg, MailboxStatistics, on
-from actors.errors import Lost, SendError
-from actors.events import Connected, DialFailed, Disconnected, DuplicateIdentity, ProxyChanged
-from actors.identity import EngineID
+from actors.events import Connected, Disconnected, ProxyChanged
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
-from actors.net.connecting.selection import Attempt, rank
+from actors.net.connecting.upgrade import Upgrade
+from actors.net.dialing import Dialing, DialState
 from actors.net.life.table import Action, Event, Facts, Life, Phase, step
-from actors.net.messages import Advert, AdvertStale, Frame
-from actors.net.network import Entry, Network, NetworkCfg, Step
-from actors.net.offers import offers_of, prefs_of
+from actors.net.messages import Advert, AdvertStale, Disperse, Frame
+from actors.net.network import COME_AGAIN, Entry, Network, NetworkCfg, Step
 from actors.net.peers import Judgement
 from actors.net.proving.adverts import next_version
 from actors.net.session.delivery import Delivery
 from actors.net.session.link import Link
 from actors.net.session.outbox import FRAME_MARGIN
-from actors.net.session.runs import Run
-from actors.net.session.session import Session
+from actors.net.session.session import DEAF, Session
+from actors.net.settling import Settling
+from actors.net.upgrading import Demands, Upgrading
 from actors.net.vocabulary import (
     ROUTER,
     AdvertCame,
     AdvertChanged,
     Attach,
     AttemptOver,
-    Connect,
-    Dial,
+    Demanded,
     DialNow,
     Disconnect,
     DrainDue,
@@ -50,20 +47,16 @@ from actors.net.vocabulary import (
     HandshakeStarted,
     IdleAgreed,
     LinkEnded,
+    LinkStands,
     Migrate,
     OfferAdvert,
     PermanenceChanged,
     RetryDue,
     StopProxy,
     TurnedAway,
-    transport_engine,
+    UpgradeDue,
 )
-from actors.net.vocabulary import DialFailed as Failed
 from actors.net.wire import encode
-from transports.addresses import TransportAddress
-
-Schedule: TypeAlias = tuple[Attempt[TransportAddress], ...]
-
 
 # -- configuration ----------------------------------------------------------------------------------------
 
@@ -77,42 +70,12 @@ class NodeProxyLocalCfg(LocalCfg):
 # -- state ------------------------------------------------------------------------------------------------
 
 
-class NodeProxyLocalState(Struct):
-    """spec: NodeProxyLocalState."""
-
-    backoff: Backoff
-    why: str = "made"
-    """The last thing that ended an attempt or a connection, in words."""
-    attempt: trio.CancelScope | None = None
-    """The attempt under way; None if there is none."""
-    moves: bool = False
-    """Whether a migration is under way, or about to be."""
-    move: trio.CancelScope | None = None
-    way: Schedule = ()
-    """Where it is to go next."""
-    handshakes: set[EngineID] = field(default_factory=set)
-    """Connections of ours whose ConnectRequest is out."""
-    denied: bool = False
-    """The peer has signed that it will not have us."""
-
-
+NodeProxyLocalState: TypeAlias = DialState
+"""spec: NodeProxyLocalState. Where its dials stand; whatever is said over its connections is the session's."""
 NodeProxyMailboxState: TypeAlias = MailboxStatistics
-NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue
+NodeProxyTimerHandle: TypeAlias = RetryDue | EstablishDue | DrainDue | UpgradeDue | Demanded
 NodeProxyActionArguments: TypeAlias = Facts
 """spec: what a guard hands to its action; here, the facts that the life machine decides by."""
-
-
-class Move(Struct, frozen=True):
-    """Dial although a connection stands."""
-
-
-class Orders:
-    """From the handlers to the port: the attempts to make, one after the other."""
-
-    def __init__(self) -> None:
-        self.send, self.receive = trio.open_memory_channel[Schedule | Move](8)
-        self.wider = trio.Event()
-        """There are new addresses for the attempt under way."""
 
 
 class NodeProxy(Engine):
@@ -122,13 +85,16 @@ class NodeProxy(Engine):
     network: Network
     entry: Entry  # spec S1: "one specific remote node"
     state: NodeProxyLocalState  # spec S13: "Environment"
-    orders: Orders
     session: Session
+    dialing: Dialing
+    upgrading: Upgrading
+    demands: Demands
+    settling: Settling
+    delivery: Delivery
 
     @classmethod
     def of(cls, network: Network, entry: Entry) -> NodeProxy:
         """The proxy for an entry of the Router's table."""
-        backoff = Backoff(network.cfg.backoff)
         table, record, outbox = network.table, entry.record, entry.outbox
         delivery = Delivery(
             network.runtime,
@@ -151,13 +117,20 @@ class NodeProxy(Engine):
             conditions=network.conditions,
         )
         entry.session = session
+        state = NodeProxyLocalState(Backoff(network.cfg.backoff))
+        dialing = Dialing(network, entry, session, state)
+        state.backoff.quiet(record.quiet_until)
         return cls(
             settings=NodeProxyLocalCfg(network=network.cfg),
             network=network,
             entry=entry,
-            state=NodeProxyLocalState(backoff),
-            orders=Orders(),
+            state=state,
             session=session,
+            dialing=dialing,
+            upgrading=Upgrading(dialing, Upgrade(network.cfg.upgrade)),
+            demands=Demands(dialing),
+            settling=Settling(network, entry),
+            delivery=delivery,
         )
 
     # -- guards and actions: what happens ---------------------------------------------------------------
@@ -166,6 +139,7 @@ class NodeProxy(Engine):
     def started(self, _: Started) -> None:
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
+        self.entry.outbox.transmit.held = self._held
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
@@ -194,17 +168,36 @@ class NodeProxy(Engine):
     def migrate(self, msg: Migrate) -> tuple[str, ...]:
         """The session moves; with no connection to move from, it begins there."""
         self.entry.record.schemes = msg.schemes
-        schedule = self._schedule(frozenset(msg.schemes))
+        schedule = self.dialing.schedule(frozenset(msg.schemes))
         if not self.session.links:
             self._step(Event.DIAL_NOW, "dial now")
         elif schedule:
-            self._set_out(schedule)
+            self.dialing.set_out(schedule)
         return tuple(str(attempt.address) for attempt in schedule)
 
     @on(AdvertChanged)
     def advert_changed(self, _: AdvertChanged) -> None:
         """New addresses wake a proxy that waits."""
         self._step(Event.ADVERT_CHANGED, "a newer advert")
+        self._look_for_better()
+
+    @on(LinkStands)
+    def link_stands(self, _: LinkStands) -> None:
+        """There may be a better way than the one by which it came about."""
+        self._look_for_better()
+
+    @on(Demanded)
+    def demanded(self, _: Demanded) -> None:
+        """What the connection may not carry waits for another: the session moves there, all of it (C4, C7)."""
+        self.entry.outbox.transmit.held = self._held
+        due = self.demands.look()
+        if due is not None:
+            self.set_timer(Demanded(), after=due - self.now)
+
+    @on(UpgradeDue)
+    def upgrade_due(self, _: UpgradeDue) -> None:
+        """A better address may work by now; one that does takes the session over (C7)."""
+        self._look_for_better()
 
     @on(RetryDue)
     def retry_due(self, _: RetryDue) -> None:
@@ -237,7 +230,7 @@ class NodeProxy(Engine):
             return TurnedAway("another_session")
         if before not in (None, receive) and not self.state_of_life.permanent:
             # The peer has lost the connection that carried our questions, and its answers with it (Q3).
-            self._fail_asks("connection_lost")
+            self.settling.fail_asks("connection_lost")
         if msg.greet is not None:
             record.accept(msg.contender.id)
         self.entry.outbox.bound(msg.max_frame - FRAME_MARGIN)
@@ -254,11 +247,13 @@ class NodeProxy(Engine):
         )
         record.ends += 1
         record.waits = msg.permanent
+        record.denied_at = None
         record.counters.proven += 1
         epoch = self.entry.outbox.transmit.epoch
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
         self.state.backoff.proven(self.now)
         self.cancel_timer(EstablishDue())
+        link.dialed = msg.dialed
         msg.taken(link)
         self._step(Event.PROVEN, "accepted" if msg.greet else "dialed")
         self._offer_advert(link, msg.advert_yours)
@@ -279,7 +274,7 @@ class NodeProxy(Engine):
     @on(GoingAway)
     def going_away(self, msg: GoingAway) -> None:
         """The peer is stopping; do not call again too soon (D5)."""
-        self._told(msg.retry_after, signed=True)
+        self.dialing.told(msg.retry_after, signed=True)
 
     @on(Emptied)
     def emptied(self, _: Emptied) -> None:
@@ -366,6 +361,17 @@ class NodeProxy(Engine):
         outlook, backoff = self.entry.outlook, self.state.backoff
         outlook.due, outlook.failures = backoff.due, backoff.failures
 
+    def _look_for_better(self) -> None:
+        due = self.upgrading.look() if self.state_of_life.phase is Phase.READY else None
+        if due is None:
+            self.cancel_timer(UpgradeDue())
+        else:
+            self.set_timer(UpgradeDue(), after=due - self.now)
+
+    def _held(self) -> None:
+        self.entry.outbox.transmit.held = _unheard
+        self.post(Demanded())
+
     def _watch_outbox(self) -> None:
         """Ready proxies need not know when their outbox runs empty; it happens all the time."""
         waits = self.entry.life.phase in (Phase.DIALING, Phase.HANDSHAKING, Phase.BACKOFF, Phase.DRAINING)
@@ -376,39 +382,8 @@ class NodeProxy(Engine):
         self.post(Emptied())
 
     def _dial(self) -> None:
-        self.state.backoff.attempt(self.now)
         self.cancel_timer(RetryDue())
-        self.state.way = ()
-        if self.state.move is not None:
-            self.state.move.cancel()  # the connection is lost that it was to take the place of
-        most = min(self.network.cfg.attempt_timeout, self.network.cfg.backoff.cap)  # T4
-        self.state.attempt = trio.CancelScope(deadline=self.now + most)
-        # spec S3: "performs connection establishment"
-        self.orders.send.send_nowait(self._schedule())
-
-    def _schedule(self, only: frozenset[str] | None = None) -> Schedule:
-        """spec: "It performs transport selection". `selection` decides, over the addresses of the peer's advert."""
-        network, record = self.network, self.entry.record
-        prefs = prefs_of(network, record.schemes, only=only)
-        schedule = rank(offers_of(network, record), prefs, record.history, now=self.now)
-        if not schedule:
-            self.state.why = "no address of it can be dialed from here"
-        return schedule
-
-    def _set_out(self, schedule: Schedule) -> None:
-        """For the addresses of this schedule, in place of those of a migration that is under way."""
-        self.state.way = schedule
-        if self.state.move is not None:
-            self.state.move.cancel()
-        elif not self.state.moves:
-            self.state.moves = True
-            self.orders.send.send_nowait(Move())
-
-    def _widen(self) -> None:
-        if self.state.attempt is not None:
-            least = self.now + self.network.cfg.handshake_timeout
-            self.state.attempt.deadline = max(self.state.attempt.deadline, least)
-            self.orders.wider.set()
+        self.dialing.begin()
 
     def _wait(self) -> None:
         due = self.state.backoff.ended(self.now, self.network.random.random())
@@ -424,15 +399,12 @@ class NodeProxy(Engine):
     def _cancel_wait(self) -> None:
         self.cancel_timer(RetryDue())
 
-    def _cancel_dials(self) -> None:
-        if self.state.attempt is not None:
-            self.state.attempt.cancel()
-
     def _drain(self) -> None:
-        self._cancel_dials()
-        self.session.say_goodbye(retry_after=1.0)
+        self.dialing.cancel()
+        self.session.say_goodbye(COME_AGAIN)
         self.entry.outbox.pump()
-        self.set_timer(DrainDue(), after=self.network.cfg.drain_timeout)
+        left = min(self.network.cfg.drain_timeout, self.network.stop_by - self.now)
+        self.set_timer(DrainDue(), after=max(0.0, left))
         if self.entry.outbox.idle:
             self.post(Emptied())
 
@@ -442,45 +414,8 @@ class NodeProxy(Engine):
     def _bye(self) -> None:
         self.session.close("closing")
 
-    def _hand_over(self) -> None:
-        outbox, table, peer = self.entry.outbox, self.network.table, self.entry.peer
-        if table.stopping:
-            return self._settle_stopped()
-        outbox.hand_on(lambda sender, target: (table.find(peer) or table.open(peer)).outbox.lane(sender, target))
-        self._fail_asks("connection_lost")
-
-    def _settle_written(self) -> None:
-        outbox, owed = self.entry.outbox, self._answers_owed()
-        outbox.collect()
-        outbox.transmit.give_up_written("connection_lost")
-        outbox.settled()
-        for run in owed:
-            outbox.adopt(run, outbox.lane("", ""))
-        self._fail_asks("connection_lost")
-
     def _settle_lost(self) -> None:
-        self._hand_on_answers()
-        self.entry.outbox.close("connection_lost" if self.entry.life.spent else f"unreachable: {self.state.why}")
-        self._fail_asks("connection_lost")
-
-    def _answers_owed(self) -> list[Run]:
-        """Who holds its end for permanent waits for answers over any number of connections, also of ours (Q3)."""
-        waits = self.entry.record.waits and not self.network.table.stopping
-        return self.entry.outbox.take_answers() if waits else []
-
-    def _hand_on_answers(self) -> None:
-        table, peer = self.network.table, self.entry.peer
-        for run in self._answers_owed():
-            successor = (table.find(peer) or table.open(peer)).outbox
-            successor.adopt(run, successor.lane("", ""))
-
-    def _settle_stopped(self) -> None:
-        self.entry.outbox.close("node_stopped")
-        self._fail_asks("node_stopped")
-
-    def _fail_asks(self, reason: str) -> None:
-        """Nobody will answer any more (Q3). What was never written has its outcome, or waits in another outbox."""
-        self.network.runtime.asks.fail_written(self.entry.peer, Lost(reason, maybe_sent=True))
+        self.settling.lost("connection_lost" if self.entry.life.spent else f"unreachable: {self.state.why}")
 
     def _end(self) -> None:
         self.stop()
@@ -493,11 +428,29 @@ class NodeProxy(Engine):
     def resumed(self, link: Link) -> None:
         """A connection carries messages now."""
         now, peer, url = self.now, self.entry.peer, link.stream.remote
+        self.network.known_as = self.network.incarnation
         self.network.runtime.events.emit(Connected(now, peer, url.partition(":")[0], url))
+        advert = self.entry.record.advert
+        if link.dialed and advert is not None and len(advert.addresses) > 1:
+            self.post(LinkStands())
+        if self.entry.record.waits:
+            self._tell_crowd(link)
+
+    def _tell_crowd(self, newest: Link) -> None:
+        """Over which time to come back: to the one that has come, and to all when that has changed much (L7)."""
+        crowd, links = self.network.crowd, [newest]
+        if crowd.join(self.entry.peer):
+            others = [entry.session for entry in self.network.table if entry.record.waits and entry is not self.entry]
+            links += [session.current for session in others if session is not None and session.current is not None]
+        elif not crowd.within:
+            return
+        for link in links:
+            link.write(encode(Disperse(crowd.within)))
 
     def ended(self, link: Link, reason: str, clean: bool) -> None:
         """A proven end is gone."""
         self.entry.record.ends -= 1
+        self.upgrading.measure(link)
         url = link.stream.remote
         self.network.runtime.events.emit(Disconnected(self.now, self.entry.peer, url.partition(":")[0], reason))
         self.post(LinkEnded(reason, clean))
@@ -509,6 +462,10 @@ class NodeProxy(Engine):
     def peer_goes_away(self, retry_after: float) -> None:
         """See D5."""
         self.post(GoingAway(retry_after))
+
+    def disperse(self, within: float) -> None:
+        """See L7."""
+        self.state.backoff.disperse(within)
 
     def advert(self, link: Link, record: Frame) -> None:
         """See A."""
@@ -528,7 +485,7 @@ class NodeProxy(Engine):
                 return TurnedAway("stale_incarnation", newest=record.incarnation)
             case Judgement.NEWER:
                 self.session.peer_restarted()
-                self._fail_asks("peer_restarted")
+                self.settling.fail_asks("peer_restarted")
                 self.network.loans.restarted(self.entry.peer)
             case _:
                 pass
@@ -550,132 +507,24 @@ class NodeProxy(Engine):
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self.entry.outbox.forward)
-                async for order in self.orders.receive:
-                    await (self._move() if isinstance(order, Move) else self._attempt(order))
+                await self.dialing.serve(self)
         finally:
             self._leave()
             self.session.close("the proxy has ended")
+            self.session.changes = DEAF
+            self.entry.outbox.transmit.held = _unheard
+            self.delivery.leave()
             if not self.entry.outbox.closed:
-                self._settle_stopped()
+                self.settling.stopped()
             self.network.past.add(self.entry.outbox.transmit.ledger)
 
-    async def _attempt(self, schedule: Schedule) -> None:
-        """One attempt: a race in a nursery of its own. The first that is proven cancels the others (C7)."""
-        scope = self.state.attempt
-        assert scope is not None
-        dialed: set[str] = set()
-        with scope:
-            async with trio.open_nursery() as widening:
-                async with trio.open_nursery() as race:
-                    self._race(race, schedule, dialed)
-                    widening.start_soon(self._widen_race, race, dialed)
-                widening.cancel_scope.cancel()
-        if scope.cancelled_caught and trio.current_time() >= scope.deadline:
-            self.state.why = "no address answered in time"
-        self.state.attempt = None
-        self.state.handshakes.clear()
-        self.post(AttemptOver())
 
-    async def _move(self) -> None:
-        """Dial beside the connection that stands. One that is proven wins over it, being newer (C3, C7)."""
-        while schedule := self.state.way:
-            self.state.way = ()
-            with trio.move_on_after(self.network.cfg.attempt_timeout) as self.state.move:
-                async with trio.open_nursery() as race:
-                    self._race(race, schedule, set(), moving=True)
-        self.state.move, self.state.moves = None, False
-
-    def _race(self, race: trio.Nursery, schedule: Schedule, dialed: set[str], *, moving: bool = False) -> None:
-        """Let those addresses in that are not `dialed` yet."""
-        before, start = trio.Event(), self.now
-        for attempt in schedule:
-            if str(attempt.address) not in dialed:
-                dialed.add(str(attempt.address))
-                failed = trio.Event()
-                race.start_soon(self._dial_one, attempt, start, before, failed, race.cancel_scope, moving)
-                before = failed
-
-    async def _widen_race(self, race: trio.Nursery, dialed: set[str]) -> None:
-        """Whatever was dialed goes on (C6); what is new is dialed beside it."""
-        while True:
-            await self.orders.wider.wait()
-            self.orders.wider = trio.Event()
-            if race.child_tasks:
-                self._race(race, self._schedule(), dialed)
-
-    async def _dial_one(
-        self,
-        attempt: Attempt[TransportAddress],
-        start: float,
-        before: trio.Event,
-        failed: trio.Event,
-        race: trio.CancelScope,
-        moving: bool,
-    ) -> None:
-        """Dial one address at its time, or when the one before it has failed."""
-        record, url = self.entry.record, str(attempt.address)
-        with trio.move_on_at(start + attempt.delay):
-            await before.wait()
-        while (free_at := record.history.free_at(self.now)) > self.now:  # noqa: ASYNC110 - another dial may take it
-            await trio.sleep_until(free_at)
-        if self.session.links and not moving:
-            return  # the peer came first: nobody with a proven end begins another dial (C7)
-        if all(offer.address != attempt.address for offer in offers_of(self.network, record)):
-            return failed.set()  # a newer advert has come meanwhile, and leaves it out
-        record.history.dialed(self.now)
-        record.ends += 1
-        connection: EngineID | None = None
-        try:
-            connection = await self.ask(transport_engine(attempt.address.scheme), Dial())
-            outcome = await self.ask(connection, self._connect(attempt.address), expiry=3600)
-        except SendError as error:
-            outcome = Failed(str(error))
-        finally:
-            record.ends -= 1
-            self.state.handshakes.discard(connection or ROUTER)
-        if isinstance(outcome, Failed):
-            self._dial_failed(url, outcome)
-            failed.set()
-        else:
-            record.history.proven(url, outcome.rtt)
-            race.cancel()
-
-    def _connect(self, address: TransportAddress) -> Connect:
-        record, outbox = self.entry.record, self.entry.outbox
-        return Connect(
-            address,
-            self.id,
-            self.entry.peer,
-            record.next_dial(),
-            record.accepted,
-            self.network.versions(self.entry.peer),
-            outbox.transmit.epoch,
-            self.entry.life.permanent,
-        )
-
-    def _dial_failed(self, url: str, failed: Failed) -> None:
-        now, state = self.now, self.state
-        state.why = self.entry.outlook.why = f"{url}: {failed.reason}"
-        self.entry.record.history.failed(url, now, failed.reason)
-        self._told(failed.retry_after, signed=failed.signed)
-        self.network.runtime.events.emit(DialFailed(now, self.entry.peer, url, failed.reason))
-        if failed.reason == "stale_incarnation" and failed.signed and failed.newest is not None:
-            own = self.network.incarnation
-            self.network.runtime.events.emit(DuplicateIdentity(now, self.entry.peer, own, failed.newest))
-            self.network.outlived(failed.newest)
-        elif failed.signed and failed.reason == "denied":
-            state.denied = True
-
-    def _told(self, retry_after: float, *, signed: bool) -> None:
-        """The peer, or somebody in its name, does not want to be called too soon (H7)."""
-        seconds = self.state.backoff.told(self.now, retry_after, signed=signed)
-        if seconds and signed:
-            self.network.conditions.retry_after(self.entry.peer, seconds)
+def _unheard() -> None: ...
 
 
 _ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {
     Action.DIAL: NodeProxy._dial,
-    Action.WIDEN: NodeProxy._widen,
+    Action.WIDEN: lambda proxy: proxy.dialing.widen(),
     Action.WAIT: NodeProxy._wait,
     Action.PARK: NodeProxy._park,
     Action.WAKE: NodeProxy._wake,
@@ -686,9 +535,9 @@ _ACTIONS: dict[Action, Callable[[NodeProxy], None]] = {
     Action.HAND_ON: NodeProxy._nothing,
     Action.LEAVE: NodeProxy._leave,
     Action.BYE: NodeProxy._bye,
-    Action.HAND_OVER: NodeProxy._hand_over,
-    Action.SETTLE_WRITTEN: NodeProxy._settle_written,
+    Action.HAND_OVER: lambda proxy: proxy.settling.hand_over(),
+    Action.SETTLE_WRITTEN: lambda proxy: proxy.settling.written(),
     Action.SETTLE_LOST: NodeProxy._settle_lost,
-    Action.SETTLE_STOPPED: NodeProxy._settle_stopped,
+    Action.SETTLE_STOPPED: lambda proxy: proxy.settling.stopped(),
     Action.END: NodeProxy._end,
 }

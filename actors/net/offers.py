@@ -23,12 +23,18 @@ def offers_of(network: Network, record: PeerRecord[Receive]) -> list[Offer[Trans
     return offers
 
 
-def prefs_of(network: Network, schemes: tuple[str, ...] = (), *, only: frozenset[str] | None = None) -> DialPrefs:
-    """This node's wishes: what it has transports for, `schemes` before others; `only`: no others."""
-    usable = network.schemes if only is None else network.schemes & only
-    return DialPrefs(schemes=schemes, only=usable, insecure=network.cfg.insecure)
+def prefs_of(network: Network, record: PeerRecord[Receive], *, only: frozenset[str] | None = None) -> DialPrefs:
+    """This node's wishes for the peer: what it has transports for, those before others that are preferred or demanded;
+    `only`: no others."""
+    return DialPrefs(
+        schemes=record.schemes,
+        only=network.schemes if only is None else network.schemes & only,
+        demanded=record.demanded,
+        insecure=network.cfg.insecure,
+        patience=network.cfg.handshake_timeout,
+    )
 
 
 def choices_for(network: Network, record: PeerRecord[Receive], now: float) -> tuple[Choice[TransportAddress], ...]:
     """Each address of the peer, in the order in which it would be dialed now, with the reasons."""
-    return explain(offers_of(network, record), prefs_of(network, record.schemes), record.history, now=now)
+    return explain(offers_of(network, record), prefs_of(network, record), record.history, now=now)

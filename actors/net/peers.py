@@ -78,6 +78,8 @@ class PeerRecord(Generic[R]):
         "accepted",
         "advert",
         "counters",
+        "demanded",
+        "denied_at",
         "ends",
         "history",
         "holders",
@@ -86,6 +88,7 @@ class PeerRecord(Generic[R]):
         "learned_from",
         "own_advert_version",
         "proxied",
+        "quiet_until",
         "receive",
         "schemes",
         "waits",
@@ -96,7 +99,7 @@ class PeerRecord(Generic[R]):
         self.incarnation: Incarnation | None = None
         """The newest that was proven."""
         self.accepted: ConnectionID | None = None
-        """The greatest of the peer's dials that this node has accepted (C2)."""
+        """The greatest of the peer's dials that this node has accepted, of its newest run (C2)."""
         self.receive: R | None = None
         """Outlives proxies (S2). The session replaces it when the peer's incarnation or epoch changes (S1)."""
         self.advert: NodeAdvert | None = None
@@ -109,11 +112,17 @@ class PeerRecord(Generic[R]):
         self.history = DialHistory()
         self.schemes: tuple[str, ...] = ()
         """The transports that this node's user prefers for it, best first."""
+        self.demanded: frozenset[str] | None = None
+        """The transports that messages for it demanded, the last that did."""
         self.counters = Counters()
         self.ends = 0
         """Our dials that are under way, and proven ends; no claim of a stranger (H8)."""
         self.proxied = False
         """Whether a proxy for it is in the Router's table."""
+        self.denied_at: int | None = None
+        """The version of the advert under which it has denied this node: not dialed again before a newer one (H7)."""
+        self.quiet_until = 0.0
+        """It has asked, in signed words, not to be dialed before (H7). That outlives proxies."""
         self.waits = False
         """Whether its end of the link is permanent, as far as it has said: then it waits for answers (Q3)."""
         self._dials = dials
@@ -124,6 +133,10 @@ class PeerRecord(Generic[R]):
         self.counters.dials += 1
         return self._dials
 
+    def demand(self, transports: frozenset[str]) -> None:
+        """A message for it may only go over these: they are dialed before others from now on."""
+        self.demanded = transports
+
     @property
     def advert_version(self) -> int:
         """0: none."""
@@ -133,6 +146,11 @@ class PeerRecord(Generic[R]):
     def dials(self) -> int:
         """The number of the last dial."""
         return self._dials
+
+    @property
+    def denied(self) -> bool:
+        """Whether it has denied this node and has signed no advert since."""
+        return self.denied_at is not None and self.advert_version <= self.denied_at
 
     def judge(self, incarnation: Incarnation) -> Judgement:
         """What this proven incarnation is to us. Changes nothing."""
@@ -148,7 +166,8 @@ class PeerRecord(Generic[R]):
         judgement = self.judge(incarnation)
         match judgement:
             case Judgement.FIRST | Judgement.NEWER:
-                self.incarnation, self.accepted = incarnation, None
+                # Number 0 is no dial: with it a request says which run of the peer is known here (PROTOCOL C2, I3).
+                self.incarnation, self.accepted = incarnation, ConnectionID(incarnation, 0)
                 self.counters.restarts += judgement is Judgement.NEWER
             case Judgement.STALE | Judgement.TWIN:
                 self.counters.refused += 1
@@ -156,6 +175,11 @@ class PeerRecord(Generic[R]):
             case Judgement.SAME:
                 pass
         return judgement
+
+    @property
+    def befriended(self) -> bool:
+        """Whether this node's own user named it: somebody holds a link to it, or told its advert."""
+        return bool(self.holders) or (self.advert is not None and self.learned_from is None)
 
     def accept(self, connection: ConnectionID) -> None:
         """A dial of the peer's is proven here (C2). Call `prove` first."""
@@ -166,8 +190,7 @@ class PeerRecord(Generic[R]):
     def in_use(self) -> bool:
         """Whether forgetting it would hurt somebody. What a friend told of a node nobody would tell again."""
         heard = self.receive is not None and not self.receive.disposable
-        told = self.advert is not None and self.learned_from is None
-        return bool(self.ends or self.proxied or self.holders or heard or told)
+        return bool(self.ends or self.proxied or heard or self.befriended)
 
     def __repr__(self) -> str:
         return f"PeerRecord({self.id.short}…, ends={self.ends}, dials={self._dials}, {self.holders})"

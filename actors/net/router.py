@@ -89,6 +89,7 @@ class Router(Engine):
         entry = self.network.table.find(msg.node)
         assert entry is not None
         entry.wanted = True
+        entry.record.denied_at = None  # somebody here knows better than to wait for a newer advert
         self._tell_proxy(msg.node, DialNow())
         return entry.life.phase.value
 
@@ -98,6 +99,9 @@ class Router(Engine):
         try:
             holders = self.network.peers.open(msg.node).holders
             event = holders.hold(msg.holder) if msg.permanent else holders.release(msg.holder)
+            self.network.changed(msg.node)
+            if event is not None:
+                self.network.held += 1 if msg.permanent else -1
             if event is Event.TO_PERMANENT and self.network.table.find(msg.node) is None:
                 self.network.table.open(msg.node)
         except (PeersFull, Refused):

@@ -7,15 +7,17 @@ only; here what goes up is what a proxy needs to know that its connection is los
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import trio
 
+from actors.admission import Deny, Later, Moment
 from actors.engine import Engine, on
 from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
 from actors.net.connecting.contest import Contender
-from actors.net.messages import MAX_FRAME_UNPROVEN
+from actors.net.messages import MAX_FRAME_UNPROVEN, Denied, Incompatible, OverCapacity
 from actors.net.network import Network
 from actors.net.proving.handshake import Acceptor, Dialer, HandshakeFailed, Proven
 from actors.net.session.link import Link
@@ -38,6 +40,17 @@ from transports.frames import FrameBuffer
 
 _TURNED_AWAY = 1.0
 """Seconds after which whoever was turned away for no reason of its own may come again."""
+_WORDS = {
+    "stale_incarnation": "another run with its key, which is newer or as new, is known here",
+    "over_capacity": "each record of a peer is in use: see limits.peers",
+    "stopping": "this node is stopping",
+    "another_session": "it is of an earlier session",
+    "wrong_node": "wrong_node: it asked for another node",
+    "self": "self: it says that it is this node itself",
+    "malformed": "malformed: it named a node that cannot be",
+    "incompatible": "incompatible: it speaks no version of the protocol that is spoken here",
+}
+"""For people of this node."""
 
 
 class Handoff:
@@ -77,6 +90,9 @@ class TransportConnection(Engine):
     async def connect(self, msg: Connect) -> Dialed | DialFailed:
         """Dial, prove, attach. Whatever goes wrong is the answer; the connection is closed then."""
         try:
+            barred = self._barred(msg)
+            if barred is not None:
+                return barred
             stream = await self.transport.dial(msg.address)
             self.stream = stream
             if stream.channel.key and stream.channel.key != bytes(msg.peer):
@@ -95,6 +111,16 @@ class TransportConnection(Engine):
             self.handoff.give(None)
             if self.is_over:  # cancelled in the step in which the dial came through: the port has not seen the stream
                 await self._close()
+
+    def _barred(self, msg: Connect) -> DialFailed | None:
+        """What this node's own policy has against the dial."""
+        match self.network.door.judge(Moment.DIAL, msg.peer, _host(str(msg.address))):
+            case Deny(why):
+                return DialFailed(f"this node's policy: {why}", barred=True)
+            case Later(seconds, why):
+                return DialFailed(f"this node's policy: {why}", retry_after=seconds)
+            case _:
+                return None
 
     async def _prove(self, stream: Stream, msg: Connect) -> float:
         """Seconds of a round trip."""
@@ -137,6 +163,7 @@ class TransportConnection(Engine):
                 rtt,
                 began + network.cfg.handshake_timeout,
                 self.handoff.give,
+                str(msg.address),
             ),
         )
         if isinstance(link, TurnedAway):
@@ -164,9 +191,11 @@ class TransportConnection(Engine):
             self.handoff.give(None)
 
     async def _be_proven(self, stream: Stream) -> None:
-        network = self.network
+        network, door = self.network, self.network.door
         began = self.now
         frames = FrameBuffer(MAX_FRAME_UNPROVEN)
+        if self.transport.secure:
+            await door.turn(secure=True)  # before the first byte is read, which begins the channel's own handshake
         acceptor = Acceptor(
             network.key,
             incarnation=network.incarnation,
@@ -176,19 +205,62 @@ class TransportConnection(Engine):
             channel_digest=stream.channel.digest,
             adverts=network.versions,
         )
-        reply, goes_on = acceptor.request(await receive_frame(stream, frames))
+        request = await receive_frame(stream, frames)
+        if not self.transport.secure:
+            await door.turn(secure=False)
+        hint = self._hint(stream)
+        reply, goes_on = acceptor.request(request, hint)
         await self._pause("acceptor.pause")
         asked = self.now
         await send_all(stream, reply)
         if not goes_on:
-            return
+            return None if acceptor.hint is hint else self._went_wrong(stream, acceptor.hint)
         proven = acceptor.proof(await receive_frame(stream, frames))
         frames.limit = proven.max_frame
         if network.conditions.point("acceptor.over_capacity"):
             return await send_all(stream, acceptor.refuse("over_capacity", _TURNED_AWAY, None))
-        link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
+        door.counters.proven += 1
+        link: Link | TurnedAway | None = self._refusal(stream, proven) or self._outlived(proven)
+        if link is None:
+            with door.arriving(proven.peer):
+                link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
+                if isinstance(link, TurnedAway):
+                    door.turned_away(proven.peer, _host(stream.remote), _WORDS.get(link.reason, link.reason))
         if isinstance(link, TurnedAway):
             await send_all(stream, acceptor.refuse(link.reason, link.retry_after, link.newest))
+
+    def _hint(self, stream: Stream) -> Denied | OverCapacity | None:
+        """What the policy has against whoever comes from there, before the proof (H5)."""
+        match self.network.door.judge(Moment.ACCEPT, None, _host(stream.remote)):
+            case Deny():
+                return Denied("policy")
+            case Later(seconds):
+                return OverCapacity(seconds)
+            case _:
+                return None
+
+    def _went_wrong(self, stream: Stream, hint: Denied | Incompatible | OverCapacity | None) -> None:
+        """It came to the wrong node, or speaks another version: nothing that the policy has looked at."""
+        why = hint.reason if isinstance(hint, Denied) else "incompatible"
+        self.network.door.turned_away(None, _host(stream.remote), _WORDS.get(why, why))
+
+    def _refusal(self, stream: Stream, proven: Proven) -> TurnedAway | None:
+        """What it has against this node, which has proved itself: a word to be signed (H7)."""
+        match self.network.door.judge(Moment.PROOF, proven.peer, _host(stream.remote)):
+            case Deny():
+                return TurnedAway("denied")
+            case Later(seconds):
+                return TurnedAway("over_capacity", seconds)
+            case _:
+                return None
+
+    def _outlived(self, proven: Proven) -> TurnedAway | None:
+        """Whoever only calls, and is never called, says with its `accepted` which run of this node it knows (I3)."""
+        newest = None if proven.accepted is None else proven.accepted.incarnation
+        if newest is None or not self.network.is_outlived_by(newest):
+            return None
+        self.network.outlived(proven.peer, newest)
+        return TurnedAway("outlived")
 
     async def _join(
         self, stream: Stream, frames: FrameBuffer, acceptor: Acceptor, proven: Proven, rtt: float, began: float
@@ -263,3 +335,7 @@ class TransportConnection(Engine):
             self.handoff.link.end("cancelled")
         with trio.CancelScope(shield=True):
             await stream.aclose()
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).hostname or ""

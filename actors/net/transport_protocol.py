@@ -13,7 +13,6 @@ from msgspec import field
 from actors.engine import Engine, Policy, on
 from actors.identity import EngineID
 from actors.net.network import Network
-from actors.net.proving.slots import Slots
 from actors.net.vocabulary import Dial, Evict, Incoming, Settling
 from transports.base import Listener, Stream, Transport
 from transports.errors import ListenerClosed
@@ -29,7 +28,6 @@ class TransportProtocol(Engine):
     transport: Transport
     listeners: tuple[Listener, ...]
     make_connection: MakeConnection
-    slots: Slots
     unclaimed: set[Stream] = field(default_factory=set)
     """Accepted, and not yet in the hands of an engine that closes them: one that was spawned may never begin."""
     made: int = 0
@@ -42,15 +40,16 @@ class TransportProtocol(Engine):
     @on(Incoming)
     def incoming(self, msg: Incoming) -> None:
         """A connection of somebody who has still to say who it is."""
+        self.network.door.counters.came += 1
         connection = self._spawn(msg.stream)
-        evicted = self.slots.enter(connection.name, msg.stream.source)
+        evicted = self.network.door.slots.enter(connection.name, msg.stream.source)
         if evicted is not None:
             self.tell(EngineID(None, evicted), Evict())
 
     @on(Settling)
     def settling(self, msg: Settling) -> None:
         """It needs its slot no more."""
-        self.slots.leave(msg.connection.name)
+        self.network.door.slots.leave(msg.connection.name)
 
     def _spawn(self, stream: Stream | None) -> EngineID:
         self.made += 1

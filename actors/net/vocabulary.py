@@ -159,6 +159,8 @@ class Attach(Local[Link | TurnedAway]):
     """When the peer's Resume must have come (H9)."""
     taken: Callable[[Link], None]
     """Called with the link at once: whoever waits for the answer may be cancelled before it comes."""
+    dialed: str = ""
+    """The URL that was dialed; empty as the acceptor."""
 
 
 # what a proxy and its session, links and attempts say to itself
@@ -198,12 +200,24 @@ class Emptied(Local[None]):
     """Nothing is left in the outbox."""
 
 
+class LinkStands(Local[None]):
+    """A connection carries messages; the peer has other addresses, too."""
+
+
 class RetryDue(Timer):
     """The next attempt may start."""
 
 
 class EstablishDue(Timer):
     """A proxy that was made for somebody: has it come?"""
+
+
+class Demanded(Timer):
+    """Something waits that the current connection may not carry."""
+
+
+class UpgradeDue(Timer):
+    """Look whether a better address than that of the link is worth a try."""
 
 
 class DrainDue(Timer):
@@ -246,6 +260,13 @@ class DialFailed(Struct, frozen=True):
     retry_after: float = 0.0
     signed: bool = False
     newest: Incarnation | None = None
+    barred: bool = False
+    """It was this node's own policy that denied it."""
+
+    @property
+    def hushes(self) -> bool:
+        """Whether the peer itself wants no more dials now, to whatever address (H7)."""
+        return self.signed and (self.reason == "denied" or self.retry_after > 0)
 
 
 class Connect(Local[Dialed | DialFailed]):

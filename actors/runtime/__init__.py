@@ -15,6 +15,7 @@
     clock          all deadlines in one task
     codec          messages to bytes and back, guarded
     ports          what the network implements, and each sender's table of ways
+    witness        who sees all that engines get: for recording
     dead_letters, events, statistics, names, nurseries
 """
 
@@ -34,6 +35,7 @@ from actors.runtime.ports import Gateway, Outlet, Port
 from actors.runtime.runtime import SLICE, Runtime
 from actors.runtime.statistics import EngineStatistics, RuntimeStatistics
 from actors.runtime.supervision import ChildFailedError
+from actors.runtime.witness import Behaviour, Witness
 
 __all__ = [
     "CAPACITY",
@@ -42,6 +44,7 @@ __all__ = [
     "Alarm",
     "Asks",
     "Batch",
+    "Behaviour",
     "Beside",
     "Cell",
     "ChildFailedError",
@@ -62,6 +65,7 @@ __all__ = [
     "RuntimeStatistics",
     "ServiceNursery",
     "Slot",
+    "Witness",
     "check_name",
     "check_recursion_limit",
     "encode",

@@ -7,7 +7,7 @@ would then be an engine for each of them.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 from msgspec import Raw
@@ -37,23 +37,26 @@ class Beside:
         self.work = work
 
 
+class Desk(Protocol):
+    """Where answers go: the loop of the engine that was asked."""
+
+    def answer_beside(self, origin: Origin | None, ref: Any, value: object) -> None:
+        """The work is done."""
+
+    def fail_beside(self, origin: Origin | None, ref: Any, error: Exception | None) -> None:
+        """It raised; with None the engine has ended first."""
+
+
 class Besides:
     """The tasks of one engine that answer asks, by where these came from."""
 
-    def __init__(
-        self,
-        answer: Callable[[Origin | None, Any, object], None],
-        fail: Callable[[Origin | None, Any, Exception | None], None],
-        crashed: Callable[[Life, Exception], None],
-    ) -> None:
-        self._answer = answer
-        self._fail = fail
-        self._crashed = crashed
+    def __init__(self) -> None:
         self._scopes: dict[tuple[Origin, int], trio.CancelScope] = {}
 
-    def begin(self, life: Life, beside: Beside, origin: Origin | None, ref: Any, deadline: float) -> None:
+    def begin(self, desk: Desk, life: Life, beside: Beside, origin: Origin | None, ref: Any, deadline: float) -> None:
         """Start the work, in the nursery of this life."""
-        life.nursery.start_soon(self._run, life, beside.work, origin, ref, deadline, name=f"beside {life.id.name}")
+        name = f"beside {life.id.name}"
+        life.nursery.start_soon(self._run, desk, life, beside.work, origin, ref, deadline, name=name)
 
     def cancel(self, origin: Origin, correlation: int) -> bool:
         """The ask is withdrawn. Whether any work here is for it."""
@@ -63,7 +66,13 @@ class Besides:
         return scope is not None
 
     async def _run(
-        self, life: Life, work: Callable[[], Awaitable[object]], origin: Origin | None, ref: Any, deadline: float
+        self,
+        desk: Desk,
+        life: Life,
+        work: Callable[[], Awaitable[object]],
+        origin: Origin | None,
+        ref: Any,
+        deadline: float,
     ) -> None:
         value: object = NO_ANSWER
         crash = Containment()
@@ -76,11 +85,11 @@ class Besides:
             finally:
                 forget()
                 if value is not NO_ANSWER:
-                    self._answer(origin, ref, value)
+                    desk.answer_beside(origin, ref, value)
                 elif not scope.cancel_called:  # it raised, or its engine ends
-                    self._fail(origin, ref, crash.error)
+                    desk.fail_beside(origin, ref, crash.error)
         if crash.error is not None:
-            self._crashed(life, crash.error)
+            life.cell.crash(life, crash.error)
 
     def _remember(self, scope: trio.CancelScope, origin: Origin | None, ref: Any) -> Callable[[], object]:
         if origin is not None:

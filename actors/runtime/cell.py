@@ -81,6 +81,7 @@ class Cell:
         try:
             with self._scope:
                 while await self._live() is Verdict.RESTART:
+                    self._part()
                     self.restarts += 1
                     emit(EngineRestarted(self._now(), self.id, self.restarts))
         finally:
@@ -138,6 +139,8 @@ class Cell:
             self._loop.work.crashed(life.sender, message, self._now())
         fields = {"code": "crashed", "event": "engine-crashed", "engine": self.name}
         _log.error("%s crashed in %s", self.id, tag or "its port", exc_info=error, extra=fields)
+        if self.runtime.witness is not None and not self.reserved:
+            self.runtime.witness.crashed(life, error, message)
         self.runtime.events.emit(EngineCrashed(self._now(), self.id, words(error), tag))
 
     def _judge(self, life: Life) -> Verdict:
@@ -159,7 +162,14 @@ class Cell:
         emit(EngineStopped(now, self.id) if failure is None else EngineFailed(now, self.id, words(failure)))
         if self.spawner is not None:
             self.spawner.cell.lose(self, self.spawner, failure)
+        self._part()
+        self._loop.leave()
         self.gone.set()
+
+    def _part(self) -> None:
+        life, self._life = self._life, None
+        if life is not None:
+            life.part()
 
     @property
     def end(self) -> str:
@@ -204,11 +214,18 @@ class Cell:
         return self._loop.work
 
     @property
+    def owes(self) -> bool:
+        """Whether it has still to handle what it was told."""
+        return self._loop.owes or self.mailbox.owes
+
+    @property
     def state(self) -> State:
         """What it does at this moment."""
+        if self.mailbox.closed or self._scope.cancel_called:
+            return "stopping"
         if self._life is None:
             return "starting"
-        if self.mailbox.closed or self._scope.cancel_called or self._life.stopping:
+        if self._life.stopping:
             return "stopping"
         return "running" if self._loop.busy else "idle"
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated, Any, TypeAlias, Union
 
-from msgspec import DecodeError, Meta, Raw, ValidationError, msgpack
+from msgspec import DecodeError, Meta, Raw, ValidationError, inspect, msgpack
 
 from actors.engine import Engine
 from actors.errors import ConfigError, IdentityError, ProtocolError
@@ -138,7 +138,25 @@ _Decode: TypeAlias = Callable[[Body], Any]
 
 
 def _decoder(kind: Any) -> _Decode:
-    return msgpack.Decoder(kind, dec_hook=_known).decode
+    decode = msgpack.Decoder(kind, dec_hook=_known).decode
+    # A Raw looks into the bytes that it came in, and those are overwritten by what the connection brings next.
+    return (lambda body: decode(bytes(body))) if _holds_raw(kind) else decode
+
+
+def _holds_raw(kind: Any) -> bool:
+    """Whether a Raw may stand somewhere in a value of this type."""
+    seen: set[int] = set()
+    left: list[Any] = [inspect.type_info(kind)]
+    while left:
+        info = left.pop()
+        if isinstance(info, inspect.RawType):
+            return True
+        if isinstance(info, tuple):
+            left.extend(info)
+        elif isinstance(info, inspect.Type | inspect.Field) and id(info) not in seen:
+            seen.add(id(info))
+            left.extend(getattr(info, name) for name in info.__struct_fields__)
+    return False
 
 
 def _nothing(_: Body) -> Any:

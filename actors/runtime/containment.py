@@ -25,7 +25,10 @@ class Containment:
             failures, passing = error.split(Exception)
             self.error = failures
             if passing is not None:
-                raise passing
+                try:
+                    raise passing
+                finally:
+                    del error, passing, failures  # this frame is in its traceback: they would hold each other
         elif isinstance(error, Exception):
             self.error = error
         return self.error is not None

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from typing import Final
 
 import trio
 
 from actors.events import Event
+
+RECENT: Final = 256
 
 
 class _Listener:
@@ -25,6 +29,8 @@ class Events:
         self._listeners: list[_Listener] = []
         self.taps: list[Callable[[Event], object]] = []
         """Called with each event as it is emitted: simulations. A tap must not raise."""
+        self.recent: deque[Event] = deque(maxlen=RECENT)
+        """The last ones, oldest first."""
         self.emitted = 0
         self.dropped = 0
         """Events that a slow listener did not get, all listeners together."""
@@ -40,6 +46,7 @@ class Events:
     def emit(self, event: Event) -> None:
         """Hand it to every listener that is there."""
         self.emitted += 1
+        self.recent.append(event)
         for tap in self.taps:
             tap(event)
         for listener in tuple(self._listeners):

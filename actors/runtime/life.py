@@ -39,7 +39,8 @@ class Life:
         self.id = cell.id
         self.sender = cell.id
         self.effects: list[Effect] = []
-        self.engine = fresh(cell.pristine, self)
+        witness = None if cell.reserved else cell.runtime.witness
+        self.engine = fresh(cell.pristine, self if witness is None else witness.context(self))
 
     def end(self) -> None:
         """Timers are gone, and effects that were not carried out; what it posted to itself will be dropped."""
@@ -48,6 +49,10 @@ class Life:
             alarm.cancel()
         self._alarms.clear()
         self.effects.clear()
+
+    def part(self) -> None:
+        """Nothing of it runs any more: it and its engine do not hold each other."""
+        del self.engine
 
     # -- timers ------------------------------------------------------------------------------------------
 

@@ -29,8 +29,9 @@ from actors.runtime.codec import encode, reply_through_codec
 from actors.runtime.containment import words
 from actors.runtime.effects import carry_out, prepare, told_at_once
 from actors.runtime.handling import Handling
-from actors.runtime.mailbox import Batch, Kind, Origin, message_of, strike
+from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin, message_of, not_now, strike
 from actors.runtime.supervision import ChildFailedError
+from actors.runtime.witness import Behaviour
 from actors.runtime.work import EVERY, Work
 
 if TYPE_CHECKING:
@@ -58,14 +59,17 @@ class Loop:
     """What one engine has in hand, and how it is handled."""
 
     def __init__(self, cell: Cell) -> None:
-        table = type(cell.pristine).table
+        cls = type(cell.pristine)
+        behaviour = Behaviour(cls.table, _unguarded(cls), _plain(cls))
+        witness = cell.runtime.witness
+        if witness is not None and not cell.reserved:
+            behaviour = witness.behaviour(cell, behaviour)
         self._cell = cell
-        self._mailbox = cell.mailbox
+        self._runtime, self._id = cell.runtime, cell.id
+        self._mailbox: Mailbox | None = cell.mailbox
         cell.mailbox.turn_away = self.turn_away
         self._pace = cell.runtime.pace
-        self._table = table
-        self._direct = _unguarded(type(cell.pristine))
-        self._plain = _plain(type(cell.pristine))
+        self._table, self._direct, self._plain = behaviour
         cell.mailbox.at_once = self.handle_at_once
         self._life: Life | None = None
         """The life whose messages are handled here."""
@@ -82,16 +86,21 @@ class Loop:
         """The ask whose handler runs: where it came from, and its slot or correlation."""
         self._asked_scope: trio.CancelScope | None = None
         self._replied: Origin | None = None
-        self._besides = Besides(self._answer_beside, self._fail_beside, cell.crash)
+        self._besides = Besides()
 
     @property
     def busy(self) -> bool:
         """Whether there is anything in hand."""
         return self._batch is not None
 
+    @property
+    def owes(self) -> bool:
+        """Whether it has messages in hand that were told, not asked."""
+        return self._batch is not None and self._batch.kind == _TELL
+
     async def run(self, life: Life) -> None:
         """Handle messages until the engine stops. Raises what a handler raises."""
-        mailbox, pace, since, unseen = self._mailbox, self._pace, 0, EVERY
+        mailbox, pace, since, unseen = self._cell.mailbox, self._pace, 0, EVERY
         self.message = None
         self._life = life
         if Started in self._table:
@@ -259,7 +268,7 @@ class Loop:
             return NO_ANSWER
         if value.__class__ is Beside and self._life is not None:
             assert isinstance(value, Beside)
-            self._besides.begin(self._life, value, batch.origin, ref, deadline)
+            self._besides.begin(self, self._life, value, batch.origin, ref, deadline)
             return NO_ANSWER
         return value
 
@@ -321,12 +330,14 @@ class Loop:
         else:
             origin.reply(ref, _CRASHED, None)  # what it was stays on this node
 
-    def _answer_beside(self, origin: Origin | None, ref: Any, value: object) -> None:
+    def answer_beside(self, origin: Origin | None, ref: Any, value: object) -> None:
+        """See Desk."""
         self._flush()  # what the handlers have collected so far, perhaps for somebody else
         self._answer(origin, ref, value)
         self._flush()
 
-    def _fail_beside(self, origin: Origin | None, ref: Any, error: Exception | None) -> None:
+    def fail_beside(self, origin: Origin | None, ref: Any, error: Exception | None) -> None:
+        """See Desk."""
         self._flush()
         self._refuse(origin, ref, self._stopped() if error is None else Crashed(words(error)))
         self._flush()
@@ -351,7 +362,8 @@ class Loop:
             return
         if self._besides.cancel(origin, correlation):
             return
-        self._mailbox.withdraw(origin, correlation)
+        if self._mailbox is not None:
+            self._mailbox.withdraw(origin, correlation)
         if self._batch is not None and self._batch.origin == origin and self._batch.kind == _ASK:
             strike(self._batch, correlation)
 
@@ -365,8 +377,18 @@ class Loop:
             self._begin(batch)
             self._turn_away(batch)
 
+    def leave(self) -> None:
+        """The engine is gone. What still comes is turned away without it: nothing here holds it any more.
+
+        So it is freed at once, and not by the collector, whose pauses grow with what connections leave behind.
+        """
+        if self._mailbox is not None:
+            self._mailbox.at_once = not_now
+            self._mailbox = self._life = None
+            del self._cell
+
     def _turn_away(self, batch: Batch) -> None:
-        dead_letters, engine = self._cell.runtime.dead_letters, self._cell.id
+        dead_letters, engine = self._runtime.dead_letters, self._id
         for item in self._messages:
             if batch.kind == _TELL:
                 dead_letters.add(batch.sender, engine, item, self._stopped())
@@ -376,7 +398,7 @@ class Loop:
         self._finish(batch)
 
     def _stopped(self) -> Refused:
-        return Refused("stopped", f"{self._cell.name} has ended")
+        return Refused("stopped", f"{self._id.name} has ended")
 
     # -- room --------------------------------------------------------------------------------------------
 
@@ -403,7 +425,8 @@ class Loop:
 
     def _let_go(self, batch: Batch, count: int, size: int) -> None:
         if batch.kind <= _ASK and count:
-            self._mailbox.release(count, size)
+            if self._mailbox is not None:
+                self._mailbox.release(count, size)
             if batch.origin is not None:
                 batch.origin.consumed(count, size)
 

@@ -153,7 +153,7 @@ class Mailbox:
         """All that are bound to this mailbox."""
         self.turn_away: Callable[[list[Batch]], None] = _ignore
         """What happens to a batch for an engine that has ended."""
-        self.at_once: Callable[[Batch], bool] = _not_now
+        self.at_once: Callable[[Batch], bool] = not_now
         """What may be done with a lone ask for an engine that waits for one."""
         self._queue: deque[Batch] = deque()
         self._reader: Task | None = None
@@ -188,12 +188,23 @@ class Mailbox:
             reschedule(self._reader)
             self._reader = None
 
+    @property
+    def owes(self) -> bool:
+        """Whether messages wait here whose senders may think that they are handled."""
+        return any(batch.kind == Kind.TELL and batch.items for batch in self._queue)
+
     def room(self) -> int:
         """For how many more local messages. Takes back what open batches do not use before it says: none."""
         if self.capacity - self.held - self._reserved <= 0:
             for port in tuple(self.opened):
                 port.close()
         return self.capacity - self.held - self._reserved
+
+    def spares(self, size: int) -> bool:
+        """Whether a message of another node may come in that has no promise: as for a local one, nobody waits."""
+        if self.closed or self.waiting or self.room() <= 0:
+            return False
+        return self.held_bytes + self.reserved_bytes + size <= self.capacity_bytes
 
     # -- out ---------------------------------------------------------------------------------------------
 
@@ -358,5 +369,6 @@ def _ignore(_: list[Batch]) -> None:
     """A mailbox without an engine."""
 
 
-def _not_now(_: Batch) -> bool:
+def not_now(_: Batch) -> bool:
+    """Nothing is handled at once."""
     return False

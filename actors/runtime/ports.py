@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from weakref import WeakMethod
 
 from actors.errors import Refused
 from actors.identity import EngineID, NodeID
@@ -77,14 +78,17 @@ class Ports(dict[EngineID, AnyPort]):
     __slots__ = ("_limit", "_open")
 
     def __init__(self, open: Callable[[EngineID], AnyPort]) -> None:
+        """`open` is a method of the table's owner, which is not held by it: what has ended is to go at once."""
         super().__init__()
-        self._open = open
+        self._open = WeakMethod(open)
         self._limit = _MANY
 
     def __missing__(self, target: EngineID) -> AnyPort:
         if len(self) >= self._limit:
             self._sweep()
-        port = self[target] = self._open(target)
+        open = self._open()
+        assert open is not None, "whoever opens ports holds this table"
+        port = self[target] = open(target)
         return port
 
     def forget(self, *targets: EngineID) -> None:

@@ -25,10 +25,15 @@ from actors.runtime.ports import Gateway, no_route
 from actors.runtime.statistics import RuntimeStatistics
 from actors.runtime.verbs import Verbs
 from actors.runtime.waits import Waits
+from actors.runtime.witness import Witness
 
 SLICE: Final = 256
 _ENDS: Final = 1024
 """Engines of which it is remembered how they ended."""
+
+
+_LOOK = 0.01
+"""Seconds between two looks at engines that are to end."""
 
 
 class Runtime(Verbs):
@@ -58,6 +63,8 @@ class Runtime(Verbs):
         self.gateway: Gateway = no_route
         self.waits = Waits[str]()
         self.pace = Pace(slice, strict)
+        self.witness: Witness | None = None
+        """Set before the first engine is spawned, or never."""
         self._capacity = capacity
         self.capacity_bytes = capacity_bytes
         """Of each mailbox, for what comes from other nodes."""
@@ -147,9 +154,16 @@ class Runtime(Verbs):
         cell.cancel()
         await cell.gone.wait()
 
-    async def stop_engines(self) -> None:
-        """End all engines that are not reserved, so that the network can still carry their last words."""
+    async def stop_engines(self, within: float = 0.0) -> None:
+        """End all engines that are not reserved, so that the network can still carry their last words.
+
+        Before that they have so many seconds to handle what they were told: its senders know that it has arrived.
+        """
         self.stopping = True
+        with trio.move_on_after(within):
+            # Engines tell each other, too: no event says that all of them are done.
+            while any(cell.owes for cell in self.directory.values() if not cell.reserved):  # noqa: ASYNC110
+                await trio.sleep(_LOOK)
         ending = [cell for cell in self.directory.values() if not cell.reserved]
         for cell in ending:
             cell.cancel()

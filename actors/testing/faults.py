@@ -223,6 +223,21 @@ class ShortParts(Fault):
             _lasts(sim, trouble, self.seconds)
 
 
+class Scatter(Fault):
+    """Datagrams between two nodes are lost or come twice, each of them up to `spread` seconds late."""
+
+    one: str
+    other: str
+    loss: float
+    copies: float
+    spread: float
+    seconds: float
+
+    async def apply(self, sim: Simulation) -> None:
+        trouble = sim.network.scatter(self.one, self.other, loss=self.loss, copies=self.copies, spread=self.spread)
+        _lasts(sim, trouble, self.seconds)
+
+
 class HoldDials(Fault):
     """Dials wait for each other, and all come through at one moment."""
 
@@ -339,6 +354,13 @@ KINDS: dict[str, Draw] = {
     ),
     "short-parts": lambda rng, names: ShortParts(
         rng.choice((11, 100, 1400)), rng.choice((100, 500, 65_536)), _time(rng, 0.1, 5)
+    ),
+    "scatter": lambda rng, names: Scatter(
+        *_pair(rng, names),
+        rng.choice((0.0, 0.1, 0.5)),
+        rng.choice((0.0, 0.5, 1.0)),
+        _time(rng, 0.001, 2),
+        _time(rng, 0.1, 20),
     ),
     "hold-dials": lambda rng, names: HoldDials(_time(rng, 0.05, 5)),
     "ignore-dials": lambda rng, names: IgnoreDials(rng.choice(list(names)), _time(rng, 0.1, 20)),

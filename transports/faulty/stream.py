@@ -10,7 +10,7 @@ from typing import Final
 import trio
 from msgspec import Struct
 
-from transports.base import Channel, Stream
+from transports.base import Channel, Datagrams, Stream
 from transports.errors import CLOSED_HERE, ConnectionLost
 
 CAPACITY: Final = 1 << 20
@@ -71,6 +71,11 @@ class FaultyStream:
     def source(self) -> str:
         """See Stream."""
         return self._below.source
+
+    @property
+    def datagrams(self) -> Datagrams | None:
+        """See Stream. They are not slowed down."""
+        return self._below.datagrams
 
     def slow(self, slowness: Slowness) -> None:
         """From now on; what was held back until now has arrived."""

@@ -10,6 +10,7 @@ import trio
 from transports.addresses import MemoryAddress
 from transports.base import PLAIN, Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, RESET_BY_PEER, ConnectionLost
+from transports.memory.datagrams import MemoryDatagrams, Scatter
 from transports.memory.pipes import Pipe
 
 
@@ -25,6 +26,7 @@ class MemoryStream:
         self.channel: Channel = PLAIN
         self.lost: str | None = None
         """Why this end carries nothing any more."""
+        self.datagrams: MemoryDatagrams | None = None
         self._readers = trio.lowlevel.ParkingLot()
         self._writers = trio.lowlevel.ParkingLot()
 
@@ -45,9 +47,12 @@ class MemoryStream:
             self.lost = why
             self._readers.unpark_all()
             self._writers.unpark_all()
+            if self.datagrams is not None:
+                self.datagrams.wake()
             self.connection.on_lost()
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises ConnectionLost if it carries nothing."""
         if self.lost is None:
             end = self._incoming.ended
             if end is None or not end.reset:
@@ -57,14 +62,14 @@ class MemoryStream:
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """See Stream."""
-        self._check()
+        self.check()
         if self._incoming.ended:
             raise ConnectionLost(CLOSED_BY_PEER)
         return self._outgoing.write(data)
 
     def receive_nowait(self, buffer: memoryview) -> int:
         """See Stream. Bytes that are here when a reset arrives are lost."""
-        self._check()
+        self.check()
         size = self._incoming.read(buffer)
         if not size and not self._incoming.ended:
             raise trio.WouldBlock
@@ -129,6 +134,7 @@ class Connection:
     """Two streams and what lies between them.
 
     number: it is the network's so-many-th. ended: called once, when neither end carries anything any more.
+    datagrams: bytes of the largest that it carries beside its bytes; 0: it carries none.
     """
 
     def __init__(
@@ -141,6 +147,7 @@ class Connection:
         there: Pipe,
         back: Pipe,
         ended: Callable[[Connection], object],
+        datagrams: int = 0,
     ) -> None:
         self.number = number
         self._ended = ended
@@ -151,6 +158,10 @@ class Connection:
         self.acceptor.join(incoming=there, outgoing=back)
         self.ways = ((self.dialer, there), (self.acceptor, back))
         """Each end with the pipe that it sends through."""
+        if datagrams:
+            thrown, returned = Scatter(there), Scatter(back)
+            self.dialer.datagrams = MemoryDatagrams(self.dialer, returned, thrown, largest=datagrams)
+            self.acceptor.datagrams = MemoryDatagrams(self.acceptor, thrown, returned, largest=datagrams)
 
     def cut(self, end: MemoryStream | None = None) -> None:
         """Break it for good: both ends notice now. With an `end`, it alone notices, the other never: half-open."""

@@ -79,6 +79,8 @@ class MemoryNetwork:
         self.latency = latency
         self.jitter = jitter
         self.capacity = capacity
+        self.datagrams = 0
+        """Bytes of the largest datagram that new connections carry beside their bytes; 0: they carry none."""
         self._listeners: dict[str, MemoryListener] = {}
         self._connections: dict[int, Connection] = {}
         self._numbers = count(1)
@@ -128,6 +130,7 @@ class MemoryNetwork:
             there=self.make_pipe(dialer, listener.host),
             back=self.make_pipe(listener.host, dialer),
             ended=self._forget,
+            datagrams=self.datagrams,
         )
         self._connections[connection.number] = connection
         self.connected(connection)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import inf
 
 import trio
@@ -44,6 +44,15 @@ class Pipe:
     def delay(self, size: int) -> float:
         """Seconds that these bytes travel; 0 bytes are the end."""
         return self._latency()
+
+    def journeys(self, data: bytes) -> Iterable[float]:
+        """Seconds after which each copy of a datagram arrives that takes this way; none if it is lost."""
+        return (self._latency(),) if self.passable else ()
+
+    @property
+    def passable(self) -> bool:
+        """Whether anything arrives."""
+        return self._held is None
 
     def carry(self, data: bytes) -> bytes:
         """What becomes of bytes on their way; as many as they were."""

@@ -32,6 +32,10 @@ IDLE: Final = 90.0
 """Seconds without a datagram after which a connection is given up: later than a session's own heartbeat does."""
 LARGE: Final = 8 << 10
 """Bytes of a datagram within one machine. Elsewhere they are the 1200 that every path carries."""
+DATAGRAM_FRAME: Final = 65_535
+"""Bytes of a DATAGRAM frame that this side takes (RFC 9221): whatever fits in a datagram of the system."""
+AROUND_DATAGRAM: Final = 48
+"""Bytes of a packet at most beside the one DATAGRAM frame's content: header with a connection id of 20, tag, length."""
 VERSION: Final = QuicProtocolVersion.VERSION_1
 CID_LENGTH: Final = 8
 
@@ -62,6 +66,7 @@ def _configuration(*, is_client: bool) -> QuicConfiguration:
         alpn_protocols=[ALPN],
         connection_id_length=CID_LENGTH,
         idle_timeout=IDLE,
+        max_datagram_frame_size=DATAGRAM_FRAME,
         max_data=WINDOW,
         max_stream_data=WINDOW,
         supported_versions=[VERSION],
@@ -124,6 +129,24 @@ def sent_for_the_first_time(connection: QuicConnection) -> int:
     """Bytes of the stream that have left at least once."""
     stream = connection._streams.get(STREAM)
     return stream.sender.highest_offset if stream is not None else 0
+
+
+def largest_datagram(connection: QuicConnection) -> int:
+    """Bytes that a DATAGRAM frame to this peer may hold; 0 if it takes none. Known once the handshake is over."""
+    peer = connection._remote_max_datagram_frame_size or 0
+    return max(0, min(peer, connection._max_datagram_size) - AROUND_DATAGRAM)
+
+
+def hand_over(connection: QuicConnection, datagram: bytes) -> None:
+    """It leaves with the next packets, as far as there is room under way."""
+    connection.send_datagram_frame(datagram)
+
+
+def take_back(connection: QuicConnection) -> list[bytes]:
+    """The datagrams that have not left. aioquic sends what it has of them before anything of a stream."""
+    left = list(connection._datagrams_pending)
+    connection._datagrams_pending.clear()
+    return left
 
 
 def delivered(connection: QuicConnection) -> bool:

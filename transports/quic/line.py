@@ -14,6 +14,7 @@ from aioquic.quic.events import (
     ConnectionIdIssued,
     ConnectionIdRetired,
     ConnectionTerminated,
+    DatagramFrameReceived,
     HandshakeCompleted,
     QuicEvent,
     StopSendingReceived,
@@ -22,6 +23,7 @@ from aioquic.quic.events import (
 )
 
 from transports.errors import CLOSED_HERE, RESET_BY_PEER
+from transports.quic.beside import Beside
 from transports.quic.connection import STREAM, Connection, delivered, sent_for_the_first_time, terminated
 from transports.quic.ends import ABORTED, DONE, STRANGE, at_fault, in_words
 from transports.quic.timers import Timer, Timers
@@ -79,6 +81,8 @@ class Line:
         """When the handshake, or the closing, has taken too long."""
         self.on_change: Callable[[], object] = _nothing
         self.inbox = bytearray()
+        self.beside = Beside()
+        """Datagrams."""
         self._host = host
         self._timer = Timer(timers, self._ring)
         self._written = 0
@@ -134,7 +138,7 @@ class Line:
             self.end(f"QUIC: {type(error).__name__}")
 
     def _send(self, now: float) -> None:
-        datagrams = self.connection.datagrams_to_send(now)
+        datagrams = self.beside.leaving(self.connection, now)
         for data, to in datagrams:
             self._host.transmit(self, data, to)
         if self.lost is not None and datagrams:
@@ -162,6 +166,8 @@ class Line:
         match event:
             case StreamDataReceived(stream_id=stream, data=data, end_stream=end):
                 self._arrived(stream, data, end=end)
+            case DatagramFrameReceived(data=data):
+                self.beside.came(data)
             case HandshakeCompleted(alpn_protocol=alpn):
                 self._shaken(alpn)
             case StreamReset() | StopSendingReceived():
@@ -239,6 +245,15 @@ class Line:
         if self.connection.window_is_due and self.lost is None and not self.ended:
             self.pump(trio.current_time())
 
+    # -- beside the stream --------------------------------------------------------------------------------
+
+    def throw(self, data: bytes) -> bool:
+        """Take a datagram if there is room; those of one moment leave together."""
+        taken = self.lost is None and self.beside.put(data)
+        if taken:
+            self._timer.set((now := trio.current_time()), now)
+        return taken
+
     # -- the end ----------------------------------------------------------------------------------------
 
     async def wait_lost(self) -> None:
@@ -271,6 +286,7 @@ class Line:
 
     def _lose(self, why: Why) -> None:
         self.lost = why
+        self.beside.clear()
         self.until = inf
         self._gone.set()
         self._host.lost(self)

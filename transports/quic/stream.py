@@ -9,6 +9,7 @@ from trio.lowlevel import ParkingLot, checkpoint
 
 from transports.base import Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost, NotSpoken
+from transports.quic.datagrams import QuicDatagrams
 from transports.quic.line import UNSENT, Line
 
 LINGER: Final = 1.0
@@ -18,16 +19,18 @@ LINGER: Final = 1.0
 class QuicStream:
     """A Stream over a line, which it owns."""
 
-    __slots__ = ("_closed", "_line", "_readers", "_writers", "channel", "local", "remote", "source")
+    __slots__ = ("_closed", "_readers", "_writers", "channel", "datagrams", "line", "local", "remote", "source")
 
     def __init__(self, line: Line, *, channel: Channel, local: str, remote: str, source: str) -> None:
-        self._line = line
+        self.line = line
         self._closed = False
         self._readers, self._writers = ParkingLot(), ParkingLot()
         self.channel = channel
         self.local = local
         self.remote = remote
         self.source = source
+        datagrams = QuicDatagrams(self)
+        self.datagrams = datagrams if datagrams.largest else None
         line.on_change = self._wake
 
     def _wake(self) -> None:
@@ -35,24 +38,26 @@ class QuicStream:
             self._readers.unpark_all()
         if self._writers and self._writable:
             self._writers.unpark_all()
+        if self.datagrams is not None:
+            self.datagrams.wake()
 
     @property
     def _readable(self) -> bool:
-        line = self._line
+        line = self.line
         return bool(line.inbox) or line.ended or line.lost is not None or self._closed
 
     @property
     def _writable(self) -> bool:
         """Half the room is free: a writer is not woken for each datagram that leaves."""
-        line = self._line
+        line = self.line
         return line.room >= UNSENT // 2 or line.ended or line.lost is not None or self._closed
 
     # -- bytes ------------------------------------------------------------------------------------------
 
     def send_nowait(self, data: bytes | memoryview) -> int:
         """See Stream."""
-        self._check_open()
-        line = self._line
+        self.check()
+        line = self.line
         if line.lost is None and line.ended:
             raise ConnectionLost(CLOSED_BY_PEER)
         if line.lost is not None:
@@ -61,8 +66,8 @@ class QuicStream:
 
     def receive_nowait(self, buffer: memoryview) -> int:
         """See Stream. What came before the connection was lost can still be read."""
-        self._check_open()
-        line = self._line
+        self.check()
+        line = self.line
         if line.inbox:
             return line.read(buffer)
         if line.ended:
@@ -73,35 +78,47 @@ class QuicStream:
 
     async def wait_writable(self) -> None:
         """See Stream."""
-        self._check_open()
+        self.check()
         if self._writable:
             await checkpoint()
         while not self._writable:
             await self._writers.park()
-        self._check_open()
+        self.check()
 
     async def wait_readable(self) -> None:
         """See Stream."""
-        self._check_open()
+        self.check()
         if self._readable:
             await checkpoint()
         while not self._readable:
             await self._readers.park()
-        self._check_open()
+        self.check()
 
-    def _check_open(self) -> None:
+    @property
+    def over(self) -> bool:
+        """Whether it is closed here, or lost."""
+        return self._closed or self.line.lost is not None
+
+    def check(self) -> None:
+        """Raises ConnectionLost if it is closed here."""
         if self._closed:
             raise ConnectionLost(CLOSED_HERE)
 
+    def check_line(self) -> None:
+        """Raises ConnectionLost if it carries nothing."""
+        self.check()
+        if self.line.lost is not None:
+            raise self._lost(self.line.lost)
+
     def _lost(self, why: str) -> ConnectionLost:
-        return NotSpoken(why) if self._line.strange else ConnectionLost(why)
+        return NotSpoken(why) if self.line.strange else ConnectionLost(why)
 
     # -- the end ----------------------------------------------------------------------------------------
 
     def abort(self) -> None:
         """See Stream."""
         self._closed = True
-        self._line.abort()
+        self.line.abort()
         self._wake()
 
     async def aclose(self) -> None:
@@ -110,9 +127,9 @@ class QuicStream:
         if closed:
             await checkpoint()
             return
-        self._line.finish(LINGER)
+        self.line.finish(LINGER)
         self._wake()
-        await self._line.wait_lost()
+        await self.line.wait_lost()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.local} -> {self.remote}{' closed' if self._closed else ''}>"

@@ -23,6 +23,7 @@ _GULPS = 64
 class SocketStream:
     """A Stream over a connected, non-blocking stream socket, which it owns from now on."""
 
+    datagrams = None
     __slots__ = ("_closed", "_socket", "channel", "local", "remote", "source")
 
     def __init__(self, sock: socket.socket, *, local: str, remote: str, source: str, channel: Channel = PLAIN) -> None:

@@ -34,6 +34,7 @@ _CHUNK: Final = 64 << 10
 class TlsStream:
     """A Stream over a socket's, which it owns."""
 
+    datagrams = None
     __slots__ = (
         "_alpn",
         "_below",

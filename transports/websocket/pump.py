@@ -21,7 +21,7 @@ from trio_websocket import (
 from wsproto.utilities import RemoteProtocolError
 
 from transports.base import Stream, send_all
-from transports.errors import CLOSED_BY_PEER, ConnectionLost
+from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
 from transports.websocket.stream import WebSocketStream
 
 SUBPROTOCOL: Final = "trio-actors.1"
@@ -36,6 +36,8 @@ _UNFINISHED: Final = 4 * MAX_MESSAGE
 """Bytes that may come without a message: pings, or pieces of one that never ends."""
 _IN_ORDER: Final = (1000, 1001, 1005)
 """Codes of a peer that says it ends, as it should."""
+_BROKEN: Final = (1002, 1003, 1007, 1009)
+"""Codes of a connection on which somebody said what a WebSocket, or ours, does not say (RFC 6455 7.4.1)."""
 _SHOWN: Final = 200
 """Characters of what a peer says about its refusal."""
 
@@ -83,9 +85,9 @@ class Carrier(trio.abc.Stream):
             raise ConnectionLost(CLOSED_BY_PEER)
         self.unfinished += count
         if not self._is_open and self.unfinished > _UPGRADE:
-            raise ConnectionLost(f"WebSocket: its upgrade is longer than {_UPGRADE} bytes")
+            raise NotSpoken(f"WebSocket: its upgrade is longer than {_UPGRADE} bytes")
         if self.unfinished > _UNFINISHED:
-            raise ConnectionLost(f"WebSocket: {self.unfinished} bytes without a message among them")
+            raise NotSpoken(f"WebSocket: {self.unfinished} bytes without a message among them")
         return bytes(buffer[:count])
 
     async def _receive(self, buffer: memoryview) -> int:
@@ -132,10 +134,10 @@ async def pump_accepted(stream: WebSocketStream, path: str) -> None:
         request = await wrap_server_stream(nursery, carrier, max_message_size=MAX_MESSAGE, receive_buffer_size=_CHUNK)
         if request.path != path:
             await request.reject(404, body=b"no node listens at this path")
-            raise ConnectionLost(f"WebSocket: the peer asked for the path {_shown(request.path)}")
+            raise NotSpoken(f"WebSocket: the peer asked for the path {_shown(request.path)}")
         if SUBPROTOCOL not in request.proposed_subprotocols:
             await request.reject(400, body=f"the subprotocol here is {SUBPROTOCOL}".encode())
-            raise ConnectionLost(f"WebSocket: the peer does not speak {SUBPROTOCOL}")
+            raise NotSpoken(f"WebSocket: the peer does not speak {SUBPROTOCOL}")
         return await request.accept(subprotocol=SUBPROTOCOL)
 
     await _pump(stream, upgrade)
@@ -154,7 +156,8 @@ async def _pump(stream: WebSocketStream, upgrade: Upgrade) -> None:
                 nursery.start_soon(_write, stream, socket)
                 await _read(stream, socket, carrier)
         except* Exception as errors:  # ours or the library's: they shall cost this connection and nothing else
-            stream.end(_in_words(errors))
+            lost = _cause(errors)
+            stream.end(lost.why, strange=isinstance(lost, NotSpoken))
         finally:
             await stream.below.aclose()
 
@@ -168,7 +171,7 @@ async def _read(stream: WebSocketStream, socket: WebSocketConnection, carrier: C
             message = await socket.get_message()
             carrier.unfinished = 0
             if isinstance(message, str):
-                stream.end("WebSocket: the peer sent a text message; bytes come in binary ones")
+                stream.end("WebSocket: the peer sent a text message; bytes come in binary ones", strange=True)
                 await socket.aclose(1003, "binary messages only")
                 return
             stream.put(message)
@@ -178,7 +181,7 @@ async def _read(stream: WebSocketStream, socket: WebSocketConnection, carrier: C
         if closed.reason.code in _IN_ORDER:
             stream.end(CLOSED_BY_PEER, in_order=True)
         else:
-            stream.end(_closed(closed.reason, carrier))
+            stream.end(_closed(closed.reason, carrier), strange=closed.reason.code in _BROKEN)
 
 
 async def _write(stream: WebSocketStream, socket: WebSocketConnection) -> None:
@@ -197,7 +200,7 @@ def _closed(reason: CloseReason, carrier: Carrier) -> str:
     return f"WebSocket: closed with {reason.code}, {_shown(reason.reason or reason.name)}"
 
 
-def _in_words(errors: BaseExceptionGroup[Exception]) -> str:
+def _cause(errors: BaseExceptionGroup[Exception]) -> ConnectionLost:
     """Why a connection broke: the first cause that says something about the peer."""
     first: BaseException = errors
     while isinstance(first, BaseExceptionGroup):
@@ -206,12 +209,15 @@ def _in_words(errors: BaseExceptionGroup[Exception]) -> str:
     while error is not None:
         match error:
             case RemoteProtocolError():
-                return f"WebSocket: {_shown(str(error)).lower()}"
+                return NotSpoken(f"WebSocket: {_shown(str(error)).lower()}")
             case ConnectionRejected():
                 said = (error.body or b"").decode("utf-8", "replace")
-                return f"the server there answered HTTP {error.status_code}" + (f": {_shown(said)}" if said else "")
+                hint = f": {_shown(said)}" if said else ""
+                return ConnectionLost(f"the server there answered HTTP {error.status_code}{hint}")
         error = error.__context__
-    return first.why if isinstance(first, ConnectionLost) else f"WebSocket: {type(first).__name__} {_shown(str(first))}"
+    if isinstance(first, ConnectionLost):
+        return first
+    return ConnectionLost(f"WebSocket: {type(first).__name__} {_shown(str(first))}")
 
 
 def _shown(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Final
 import trio
 
 from transports.base import Channel, Stream
-from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost
+from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost, NotSpoken
 from transports.tcp.stream import LINGER
 
 CAPACITY: Final = 64 << 10
@@ -25,6 +25,8 @@ class WebSocketStream:
 
     The owner's side waits for nobody in `send_nowait` and `receive_nowait`; the pump's side is below it.
     """
+
+    datagrams = None
 
     def __init__(self, below: Stream, *, local: str, remote: str) -> None:
         self.below = below
@@ -47,6 +49,8 @@ class WebSocketStream:
         """Why nothing more will come."""
         self._in_order = False
         """Whether the peer has said that it ends."""
+        self._strange = False
+        """Whether it ended because the peer does not speak what is spoken here."""
         self._is_open = False
         self._settled = trio.Event()
         """It is open, or never will be."""
@@ -67,7 +71,7 @@ class WebSocketStream:
     def send_nowait(self, data: bytes | memoryview) -> int:
         """See Stream. Before the connection is open, what it takes waits."""
         if self._unsendable is not None:
-            raise ConnectionLost(self._unsendable)
+            raise self._lost(self._unsendable)
         parcel = bytes(data[: CAPACITY - self._unsent])
         if parcel:
             self._out.append(parcel)
@@ -94,7 +98,7 @@ class WebSocketStream:
                 raise trio.WouldBlock
             if self._in_order:
                 return 0
-            raise ConnectionLost(self._ended)
+            raise self._lost(self._ended)
         count = self._read(buffer)
         if self._unread < UNREAD <= self._unread + count:
             self._pump.unpark_all()
@@ -124,6 +128,9 @@ class WebSocketStream:
     def _check_open(self) -> None:
         if self._closed:
             raise ConnectionLost(CLOSED_HERE)
+
+    def _lost(self, why: str) -> ConnectionLost:
+        return NotSpoken(why) if self._strange else ConnectionLost(why)
 
     # -- the end ----------------------------------------------------------------------------------------
 
@@ -183,7 +190,7 @@ class WebSocketStream:
         """Until it is. Raises ConnectionLost."""
         await self._settled.wait()
         if not self._is_open:
-            raise ConnectionLost(self._ended or CLOSED_BY_PEER)
+            raise self._lost(self._ended or CLOSED_BY_PEER)
 
     async def take(self) -> bytes | None:
         """All that waits, for one message, once something does; None when nothing more is to be sent."""
@@ -219,10 +226,13 @@ class WebSocketStream:
         self._unsendable = self._unsendable or why
         self._writers.unpark_all()
 
-    def end(self, why: str, *, in_order: bool = False) -> None:
-        """Nothing more will come, and nothing more can be sent. The first word counts. in_order: the peer said so."""
+    def end(self, why: str, *, in_order: bool = False, strange: bool = False) -> None:
+        """Nothing more will come, and nothing more can be sent. The first word counts.
+
+        in_order: the peer said so. strange: what it said is not what is spoken here.
+        """
         if self._ended is None:
-            self._ended, self._in_order = why, in_order
+            self._ended, self._in_order, self._strange = why, in_order, strange
             if not self._closed:
                 self.end_within(LINGER)
         self.end_sending(why)

@@ -32,10 +32,11 @@ class Backoff:
     """The delays between one proxy's attempts.
 
     Tell it when an attempt starts (`attempt`), when a connection is up (`proven`), when there is neither (`ended`),
-    and what the peer asked for (`told`). `due` is when the next attempt may start, None while nothing waits for it.
+    and what the peer asked for (`told`, `disperse`). `due` is when the next attempt may start, None while nothing waits
+    for it.
     """
 
-    __slots__ = ("_base", "_floor", "_since", "_up", "cfg", "due", "failures")
+    __slots__ = ("_base", "_floor", "_since", "_up", "_within", "cfg", "due", "failures")
 
     def __init__(self, cfg: BackoffCfg | None = None) -> None:
         self.cfg = cfg or BackoffCfg()
@@ -44,6 +45,7 @@ class Backoff:
         """Attempts and short connections in a row."""
         self._base = self.cfg.first
         self._floor = 0.0
+        self._within = 0.0
         self._since: float | None = None
         self._up: float | None = None
 
@@ -55,7 +57,7 @@ class Backoff:
     def proven(self, now: float) -> None:
         """A connection is up, our own or the peer's. With one up already: nothing."""
         if self._up is None:
-            self._up = now
+            self._up, self._within = now, 0.0
         if self._since is None:
             self._since = now
         self.due = None
@@ -77,21 +79,40 @@ class Backoff:
         self._floor = max(self._floor, now + seconds)
         return seconds
 
+    def quiet(self, until: float) -> None:
+        """What the peer asked for when another backoff counted its attempts."""
+        self._floor = max(self._floor, until)
+
+    def disperse(self, within: float) -> None:
+        """The peer has a crowd, which is to come back within so many seconds (L7). Holds until the next connection.
+
+        Half the cap counts at most, and no delay is longer for it than 1 + spread times the cap.
+        """
+        self._within = min(within, self.cfg.cap / 2)
+
     def ended(self, now: float, random: float) -> float:
         """The attempt failed, or the last connection is lost: when to dial again. `random` is uniform in [0, 1).
 
         Counted from the start of the attempt, or of the connection if the peer dialed; after a steady connection
-        from its end.
+        from its end. One of a crowd draws from the whole of what it was told, from now on.
         """
         self.down(now)
         self.failures += 1
         since = now if self._since is None else self._since
-        delay = self._base * (1 + self.cfg.spread * (2 * random - 1))
+        least, most = self._drawn_from()
+        delay = least + (most - least) * random
         self._base = min(self._base * self.cfg.factor, self.cfg.cap)
         self._since = None
         # spec S11: "automatically re-established when lost"; this is when
-        self.due = max(since + delay, now, self._floor)
+        self.due = max(since + delay, max(now, self._floor) + self._within * random)
         return self.due
+
+    def _drawn_from(self) -> tuple[float, float]:
+        """The least delay and the most. A crowd's second dials come after its first ones, and not between them."""
+        spread, waits = self.cfg.spread, 0.0 if self.failures == 1 else self._within
+        least = max(self._base * (1 - spread), waits)
+        most = max(self._base * (1 + spread), least + self._within)
+        return least, min(most, self.cfg.cap * (1 + spread))
 
     def wake(self, now: float) -> float:
         """Something changed for the better (a newer advert): dial as soon as the peer's `retry_after` allows."""

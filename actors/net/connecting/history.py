@@ -32,6 +32,8 @@ class Record(Struct, frozen=True, gc=False):
     """The last failure, in words."""
     proven: int = 0
     """Connections proven over it."""
+    tried: float | None = None
+    """When it was dialed last."""
 
     def cools_for(self, now: float) -> float:
         """Seconds for which the address still stands behind the others."""
@@ -59,9 +61,10 @@ class DialHistory:
         """What is known; an empty record of a stranger."""
         return self._records.get(url, NOTHING)
 
-    def dialed(self, now: float) -> None:
+    def dialed(self, url: str, now: float) -> None:
         """A dial starts."""
         self._starts.append(now)
+        self._keep(url, replace(self.record(url), tried=now))
 
     def free_at(self, now: float) -> float:
         """From when on one more dial keeps to three a second."""
@@ -82,7 +85,7 @@ class DialHistory:
     def proven(self, url: str, rtt: float) -> None:
         """A connection over this address is proven; its handshake took `rtt` a round trip."""
         old = self.record(url)
-        self._keep(url, Record(rtt=_smooth(old.rtt, rtt), proven=old.proven + 1))
+        self._keep(url, Record(rtt=_smooth(old.rtt, rtt), proven=old.proven + 1, tried=old.tried))
 
     def measured(self, url: str, rtt: float) -> None:
         """A connection over this address has measured a round trip."""

@@ -1,12 +1,14 @@
 """Which of a peer's addresses are dialed, in which order and when. Pure: the clock is an argument.
 
-Four things decide, the first that differs wins: secure before plain; addresses that do not cool down from a failure
-before those that do; the preferred schemes in their order; the advert's weight against the measured round trip.
+Five things decide, the first that differs wins: secure before plain; addresses that do not cool down from a failure
+before those that do; transports that a message demands; the preferred ones in their order; the advert's weight against
+the measured round trip. Of a connection that stands all but the second count: what would be worth moving for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Generic, Protocol, TypeAlias, TypeVar
 from urllib.parse import urlsplit
 
@@ -34,7 +36,10 @@ class Address(Protocol):
 
 
 A = TypeVar("A", bound=Address)
-_Key: TypeAlias = tuple[bool, int, int, float, str]
+BETTER = 1.5
+"""An address of the same class is worth a move if its weight against its distance is so many times as good."""
+_Class: TypeAlias = tuple[bool, bool, int]
+_Key: TypeAlias = tuple[bool, int, bool, int, float, str]
 
 
 class Offer(Struct, Generic[A], frozen=True):
@@ -54,10 +59,15 @@ class DialPrefs(Struct, frozen=True, kw_only=True):
     """Preferred schemes, best first; others come after them."""
     only: frozenset[str] | None = None
     """The schemes that may be used at all: those this node has transports for. None: any."""
+    demanded: frozenset[str] | None = None
+    """The transports that may carry what waits for one; others come after them."""
     insecure: bool = False
-    """Plain connections are allowed off this machine, and beside secure ones as a last resort."""
+    """Plain connections are allowed off this machine; also to a peer that has secure addresses, as a last resort, those
+    that are preferred for it by name."""
     stagger: float = 0.25
     """Seconds between two starts of a race."""
+    patience: float = 5.0
+    """Seconds more that a plain address waits where there are secure ones; then it takes the place of them all."""
 
     def __post_init__(self) -> None:
         if self.stagger < 0:
@@ -71,6 +81,12 @@ class Attempt(Struct, Generic[A], frozen=True):
     delay: float
 
 
+def stages(schedule: Sequence[Attempt[A]]) -> Iterator[tuple[Attempt[A], ...]]:
+    """The races that a schedule stands for, one after the other: plain is never dialed beside secure (PROTOCOL H12)."""
+    for _, group in groupby(schedule, key=lambda attempt: is_plain(attempt.address)):
+        yield tuple(group)
+
+
 class Choice(Struct, Generic[A], frozen=True):
     """Why an address is dialed when it is, or not at all. For people."""
 
@@ -81,6 +97,8 @@ class Choice(Struct, Generic[A], frozen=True):
     why: str
     record: Record
     """What this node knows of the address from its own dials."""
+    score: float
+    """Weight against distance: what decides among addresses of which the rest is alike."""
 
 
 def rank(offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory, *, now: float) -> tuple[Attempt[A], ...]:
@@ -102,16 +120,39 @@ def explain(offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory, 
     barred = {id(offer): _barred(offer, prefs, has_secure) for offer in offers}
     order = sorted((o for o in offers if not barred[id(o)]), key=lambda o: _key(o, prefs, history, now))
     starts = history.schedule(len(order), prefs.stagger, now=now)
+    resort = prefs.patience if order and not is_plain(order[0].address) else 0.0
     dialed = [
-        Choice(o.address, _weight(o), at - now, _reason(o, prefs, history, now), history.record(str(o.address)))
+        _choice(o, at - now + resort * is_plain(o.address), _reason(o, prefs, history, now), history)
         for o, at in zip(order, starts, strict=True)
     ]
-    left_out = [
-        Choice(o.address, _weight(o), None, barred[id(o)], history.record(str(o.address)))
-        for o in offers
-        if barred[id(o)]
-    ]
+    left_out = [_choice(o, None, barred[id(o)], history) for o in offers if barred[id(o)]]
     return (*dialed, *left_out)
+
+
+def better(current: str, offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory) -> tuple[Offer[A], ...]:
+    """The addresses that are worth a move from a connection over `current`, whether they work now or not.
+
+    None if that is not an address of the peer (any more): it works, and nothing says what it is worth.
+    """
+    standing = next((offer for offer in offers if str(offer.address) == current), None)
+    if standing is None:
+        return ()
+    has_secure = any(offer.address.secure for offer in offers)
+    candidates = [offer for offer in offers if not _barred(offer, prefs, has_secure)]
+    for wanted in (prefs.schemes, prefs.demanded or ()):  # somebody wants it there
+        if standing.address.scheme in wanted:
+            candidates = [offer for offer in candidates if offer.address.scheme in wanted]
+    return tuple(offer for offer in candidates if _is_better(offer, standing, prefs, history))
+
+
+def _is_better(offer: Offer[A], standing: Offer[A], prefs: DialPrefs, history: DialHistory) -> bool:
+    mine, its = _class(offer.address, prefs), _class(standing.address, prefs)
+    return mine < its or (mine == its and _score(offer, history) > BETTER * _score(standing, history))
+
+
+def _choice(offer: Offer[A], delay: float | None, why: str, history: DialHistory) -> Choice[A]:
+    record = history.record(str(offer.address))
+    return Choice(offer.address, _weight(offer), delay, why, record, _score(offer, history))
 
 
 def is_plain(address: Address) -> bool:
@@ -130,24 +171,38 @@ def _barred(offer: Offer[A], prefs: DialPrefs, has_secure: bool) -> str:
         return ""
     if not offer.trusted and is_local(urlsplit(str(address)).hostname or ""):
         return "a local address, learned from afar"  # PROTOCOL A4
-    if is_plain(address) and not prefs.insecure:
-        if has_secure:
-            return "plain, and the peer has a secure address"  # PROTOCOL H12
-        if not address.loopback:
-            return "plain, off this machine, and insecure is not set"
+    if not is_plain(address):
+        return ""
+    if has_secure and not (prefs.insecure and scheme in prefs.schemes):
+        return "plain, and the peer has a secure address"  # PROTOCOL H12
+    if not (address.loopback or prefs.insecure):
+        return "plain, off this machine, and insecure is not set"
     return ""
 
 
 def _key(offer: Offer[A], prefs: DialPrefs, history: DialHistory, now: float) -> _Key:
-    url, scheme = str(offer.address), offer.address.scheme
+    url = str(offer.address)
     record = history.record(url)
+    plain, refused, preference = _class(offer.address, prefs)
+    cools = record.failures if record.cools_for(now) > 0 else 0
     return (
-        is_plain(offer.address),
-        record.failures if record.cools_for(now) > 0 else 0,
-        _preference(scheme, prefs),
-        -_weight(offer) * record.nearness(),  # spec S2: "performs transport selection"
+        plain,
+        cools,
+        refused,
+        preference,
+        -_score(offer, history),  # spec S2: "performs transport selection"
         url,
     )
+
+
+def _class(address: Address, prefs: DialPrefs) -> _Class:
+    """What counts before all measuring; the smaller is the better."""
+    refused = prefs.demanded is not None and address.scheme not in prefs.demanded
+    return is_plain(address), refused, _preference(address.scheme, prefs)
+
+
+def _score(offer: Offer[A], history: DialHistory) -> float:
+    return _weight(offer) * history.record(str(offer.address)).nearness()
 
 
 def _preference(scheme: str, prefs: DialPrefs) -> int:
@@ -164,6 +219,7 @@ def _reason(offer: Offer[A], prefs: DialPrefs, history: DialHistory, now: float)
     cooling = record.cools_for(now)
     words = (
         f"failed {record.failures}x, cools down for {cooling:.0f} s more" if cooling else "",
+        f"demanded ({offer.address.scheme})" if offer.address.scheme in (prefs.demanded or ()) else "",
         f"preferred ({offer.address.scheme})" if offer.address.scheme in prefs.schemes else "",
         f"weight {_weight(offer):g}",
         "never measured" if record.rtt is None else f"round trip {record.rtt * 1000:.3g} ms",

@@ -13,7 +13,7 @@ from typing import Self
 
 from msgspec import Struct
 
-from actors.errors import ConfigError, ProtocolError
+from actors.errors import ConfigError, IdentityError, ProtocolError
 from actors.identity import NodeID, NodeKey
 from actors.net import wire
 from actors.net.messages import (
@@ -88,6 +88,14 @@ class NodeAdvert(Struct, frozen=True):
     def __repr__(self) -> str:
         urls = ", ".join(address.url for address in self.addresses)
         return f"NodeAdvert({self.id.short}… version {self.version}: {urls})"
+
+
+def parse_peer(text: str) -> NodeAdvert | NodeID:
+    """A node as people name it: by the line of its advert, or by its NodeID. AdvertError for anything else."""
+    try:
+        return NodeID.parse(text.strip())
+    except IdentityError:
+        return NodeAdvert.parse(text)
 
 
 def _from_base64(text: str) -> bytes:

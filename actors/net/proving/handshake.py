@@ -235,6 +235,9 @@ class Acceptor(_Steps):
     our own advert and of that node's as we know it.
     """
 
+    hint: Denied | Incompatible | OverCapacity | None = None
+    """Why the request was not gone on with."""
+
     def __init__(
         self,
         key: NodeKey,
@@ -256,8 +259,8 @@ class Acceptor(_Steps):
         self._adverts = adverts
         self._versions = versions
 
-    def request(self, frame: _Bytes) -> tuple[bytes, bool]:
-        """Answer a ConnectRequest: the frame to send, and whether to go on.
+    def request(self, frame: _Bytes, turned_away: Denied | OverCapacity | None = None) -> tuple[bytes, bool]:
+        """Answer a ConnectRequest: the frame to send, and whether to go on. Not, if whoever came is turned away.
 
         False: the frame is an unsigned hint (PROTOCOL H5), to be sent before closing. Nothing that the request
         says is to be believed yet (PROTOCOL H8).
@@ -268,7 +271,7 @@ class Acceptor(_Steps):
             request = wire.decode(frame)
         except ProtocolError as error:
             if isinstance(error.__cause__, IdentityError):
-                return wire.encode(Denied("malformed")), False
+                return self._turn_away(Denied("malformed"))
             raise
         if not isinstance(request, ConnectRequest):
             raise _misplaced(request, "ConnectRequest")
@@ -276,13 +279,19 @@ class Acceptor(_Steps):
             raise ProtocolError(f"no version lies between {request.ver_min} and {request.ver_max}")
         version = _highest_common(self._versions, (request.ver_min, request.ver_max))
         if request.dst != self._key.id:
-            return wire.encode(Denied("wrong_node")), False
+            return self._turn_away(Denied("wrong_node"))
         if request.src == self._key.id:
-            return wire.encode(Denied("self")), False
+            return self._turn_away(Denied("self"))
         if version is None:
-            return wire.encode(Incompatible(*self._versions)), False
+            return self._turn_away(Incompatible(*self._versions))
+        if turned_away is not None:
+            return self._turn_away(turned_away)
         self._step = _Step.REPLIED
         return self._ok(request, frame, version), True
+
+    def _turn_away(self, hint: Denied | Incompatible | OverCapacity) -> tuple[bytes, bool]:
+        self.hint = hint
+        return wire.encode(hint), False
 
     def _ok(self, request: ConnectRequest, frame: bytes, version: int) -> bytes:
         adverts = self._adverts(request.src)

@@ -40,6 +40,9 @@ class Onlooker(Protocol):
     def arrived(self, run: Arrived) -> None:
         """The peer's messages go into a mailbox."""
 
+    def offered(self, sender: str, target: str, message: object) -> None:
+        """One of the unreliable class does."""
+
 
 class Links(Protocol):
     """The Router's table, as far as an onlooker may see it."""

@@ -63,6 +63,10 @@ class Delivery:
             door = self._doors[name] = _Door(cell, self)
         return door
 
+    def leave(self) -> None:
+        """The proxy has ended: no more runs come. What was delivered keeps what it needs for its answers."""
+        self._doors.clear()  # they know this delivery: nothing is to be left for the collector
+
     def answers(self) -> Outbox | None:
         """Where answers go: to this proxy, or to the one that has taken its place; None if nobody waits for them."""
         if self.outbox.closed:
@@ -106,13 +110,25 @@ class _Door:
         origin = self._origin_of(run.inlet)
         if run.kind is Kind.ASK:
             origin.asked(run)
-        sender = self._senders.get(run.sender)
-        if sender is None:
-            sender = self._senders[run.sender] = EngineID(self._delivery.peer, run.sender)
-        batch = Batch(sender, int(run.kind), run.items, run.size, origin, run.deadline)
+        batch = Batch(self._sender(run.sender), int(run.kind), run.items, run.size, origin, run.deadline)
         batch.lone = run.lone and run.kind is Kind.ASK
         # spec S5: "forwards messages between local engine instances and Transport Connection engine instances"
         self.cell.mailbox.deliver(batch)
+
+    def offer(self, sender: str, message: object, size: int) -> bool:
+        mailbox, onlooker = self.cell.mailbox, self._delivery.onlooker
+        if not mailbox.spares(size):
+            return False
+        if onlooker is not None:
+            onlooker.offered(sender, self.cell.name, message)
+        mailbox.deliver(Batch(self._sender(sender), int(Kind.TELL), [message], size))
+        return True
+
+    def _sender(self, name: str) -> EngineID:
+        sender = self._senders.get(name)
+        if sender is None:
+            sender = self._senders[name] = EngineID(self._delivery.peer, name)
+        return sender
 
     def cancel(self, inlet: Inlet, correlations: list[int]) -> None:
         origin = self._origin_of(inlet)

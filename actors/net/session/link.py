@@ -4,12 +4,15 @@ With `outbox` this is the hot path between nodes. Everything but `run` is synchr
 between a frame and its effect.
 
     run ─ read: stream ▶ FrameBuffer ▶ on_frame ▶ Receive.take ▶ mailboxes      (one task)
-        └ flush: what the socket did not take                                    (one task)
+        ├ flush: what the socket did not take                                    (one task)
+        └ hear: what comes beside the stream, where the transport has datagrams  (one task)
     pump: Transmit.write ▶ Ack + Messages in one send                            (whoever has something to write)
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Protocol
 
 import trio
@@ -19,6 +22,7 @@ from actors.net.connecting.contest import Contender
 from actors.net.messages import (
     Ack,
     Bye,
+    Datagram,
     Frame,
     Messages,
     Ping,
@@ -33,9 +37,10 @@ from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
 from actors.net.session.outbox import Outbox
 from actors.net.session.receive import Receive
 from actors.net.session.runs import Run
+from actors.net.session.unreliable import Window, beside, frames, too_large
 from actors.net.wire import MESSAGES, decode, decode_messages, encode
 from actors.runtime import Alarm, Clock
-from transports.base import Stream
+from transports.base import Datagrams, Stream
 from transports.errors import ConnectionLost, FrameError
 from transports.frames import FrameBuffer
 
@@ -45,7 +50,11 @@ ACK_DELAY = 0.005
 """Seconds that an Ack may wait for something to ride on."""
 QUICK = 16
 """Lone asks of one read that may be handled by the reader itself."""
+_SLICE = 1024
+"""Frames of one read that are handled before others have their turn: small ones take 3 us each."""
 _MAX_BACKLOG = 1 << 20
+_AT_ONCE = 256 << 10
+"""Bytes of a backlog that are handed to the stream in one call."""
 _PROTOCOL_ERROR = "protocol error"
 """How a Bye begins whose sender could not take what we wrote (S14)."""
 
@@ -64,6 +73,10 @@ class Owner(Protocol):
 
     def on_resume(self, link: Link, record: Resume) -> None: ...
     def on_messages(self, link: Link, record: Messages, payload: memoryview, now: float) -> None: ...
+    def on_datagram(self, link: Link, record: Datagram, now: float) -> None: ...
+    def in_use(self, now: float) -> None:
+        """A message of the unreliable class is written: the connection is in use, and no question is cancelled (D1)."""
+
     def on_want(self, link: Link, record: Want) -> None: ...
     def on_control(self, link: Link, record: Frame) -> None: ...
     def ended(self, link: Link, reason: str) -> None: ...
@@ -87,26 +100,38 @@ class Link:
     ) -> None:
         self.stream = stream
         self.contender = contender
+        self.carrier = stream.remote.partition(":")[0]
+        """Its transport."""
         self.owner = owner
         self.receive = receive
         self.closing = Closing()
         self.liveness = Liveness(clock.now(), liveness)
         if rtt is not None:
             self.liveness.sample(rtt)
+        self.dialed = ""
+        """The URL that this node dialed, as the peer's advert has it; empty if the peer did."""
         self.resumed = False
         """Whether the peer's Resume has arrived (C4)."""
         self.going_away = False
+        """The peer stops: nothing new is written to it (D5)."""
+        self.leaving = False
+        """It was told that this node stops."""
         """The peer is stopping: nothing new is written here (D5)."""
         self.wrote = self.heard = 0
         """The greatest number that may have been written here, and that was acknowledged here."""
         self.reason: str | None = None
         """Why it ended; None while it lives."""
         self.lanes: dict[int, tuple[str, str]] = {}
+        self.window = Window()
         self.skipped = 0
         """Unknown optional frames (H11)."""
         self._frames = frames
+        self._datagrams = stream.datagrams
+        if self._datagrams is not None:
+            _forget(self._datagrams)
         self._clock = clock
-        self._out = b""
+        self._out = bytearray()
+        """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
         self._room = trio.Event()
         self._scope = trio.CancelScope()
         self._owes_settled = False
@@ -122,6 +147,8 @@ class Link:
             with self._scope:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._flush)
+                    if self._datagrams is not None:
+                        nursery.start_soon(self._hear, self._datagrams)
                     self._beat()
                     await self._read()
         finally:
@@ -164,9 +191,8 @@ class Link:
             sent = self.stream.send_nowait(data)
         except ConnectionLost as error:
             return self.end(str(error))
-        self.liveness.wrote(self._clock.now(), sent)
         if sent < len(data):
-            self._out = data[sent:]
+            self._out += memoryview(data)[sent:]
             self._room.set()
 
     def send_lone(self, run: Run) -> bool:
@@ -193,20 +219,72 @@ class Link:
 
     def pump(self) -> None:
         """Write what the transmit half lets us; the acknowledgement that is owed rides on it (S11)."""
-        if self._out or self.reason is not None or self.going_away:
+        if self.reason is not None or self.going_away:
             return
-        transmit, receive = self.owner.outbox.transmit, self.receive
+        transmit, receive, in_stream = self.owner.outbox.transmit, self.receive, self._datagrams is None
         now = self._clock.now()
+        if transmit.unreliable and not in_stream:
+            while self.owner.may_write(self) and self._write_unreliable(now):
+                pass
+        if self._out:
+            return
         while transmit.can_write and not self._out and self.owner.may_write(self):
             parts = transmit.write(now, receive.position)
-            if parts is None:
+            if parts is not None:
+                self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
+            wrote = in_stream and transmit.unreliable and self._write_unreliable(now)
+            if parts is None and not wrote:
                 break
-            self._write_messages(parts, now)  # spec S5: "… and Transport Connection engine instances"
         if transmit.wants:
             self._ask_for_room(transmit.wants)
         if self._owes_settled:
             self._owes_settled = False
             self.write(encode(Settled(transmit.settled)))
+
+    def _write_unreliable(self, now: float) -> bool:
+        """One turn of the unreliable class (U1), beside each frame of the other one. Whether that changed anything."""
+        outbox = self.owner.outbox
+        run = outbox.transmit.next_unreliable(now)
+        if run is None or self.reason is not None:
+            return False
+        before, written = run.count, frames(run, now, outbox.ids)
+        if self._datagrams is not None:
+            self._throw(self._datagrams, run, written)
+        else:
+            self._write_all(run, b"".join(written))
+        changed = run.count < before
+        if changed:
+            self.owner.in_use(now)
+            outbox.settled()
+        return changed
+
+    def _write_all(self, run: Run, data: bytes) -> None:
+        if self._out:
+            self._out += data  # behind a frame of the other class, which else might always be first
+        else:
+            self.write(data)
+        if self.reason is None:
+            self.owner.outbox.transmit.sent(run, run.count)
+
+    def _throw(self, datagrams: Datagrams, run: Run, written: Iterator[bytes]) -> None:
+        """Beside the stream, as many as there is room for; what no datagram can carry is refused."""
+        transmit, count, lost = self.owner.outbox.transmit, 0, ""
+        for data in map(beside, written):
+            if len(data) > datagrams.largest:
+                transmit.sent(run, count)
+                transmit.refuse(run, too_large(len(data), datagrams.largest))
+                count = 0
+                continue
+            try:
+                if not datagrams.send_nowait(data):
+                    break
+            except ConnectionLost as error:
+                lost = str(error)
+                break
+            count += 1
+        transmit.sent(run, count)
+        if lost:
+            self.end(lost)
 
     def _ask_for_room(self, wants: list[Want]) -> None:
         for want in wants:
@@ -223,10 +301,11 @@ class Link:
             while self._out:
                 try:
                     await self.stream.wait_writable()
-                    sent = self.stream.send_nowait(self._out)
+                    sent = self.stream.send_nowait(bytes(memoryview(self._out)[:_AT_ONCE]))
                 except ConnectionLost as error:
                     return self.end(str(error))
-                self._out = self._out[sent:]
+                del self._out[:sent]
+                # It had taken no more: what it takes now, it takes because something has left it.
                 self.liveness.wrote(self._clock.now(), sent)
             self.pump()
 
@@ -243,7 +322,7 @@ class Link:
 
     async def _read(self) -> None:
         stream, frames = self.stream, self._frames
-        self._handle()  # what came behind the handshake's last frame
+        await self._handle_all()  # what came behind the handshake's last frame
         while self.reason is None:
             room = frames.writable()
             try:
@@ -257,7 +336,7 @@ class Link:
             if not count:
                 return self.end("closed by the peer")
             frames.commit(count)
-            self._handle()
+            await self._handle_all()
             if frames.pending:
                 self.liveness.reading(self._clock.now(), count)
             if count == len(room):
@@ -271,18 +350,48 @@ class Link:
         except ConnectionLost as error:
             self.end(str(error))
 
-    def _handle(self) -> None:
-        """All whole frames that have come, then the acknowledgement they ask for (S11)."""
+    async def _hear(self, datagrams: Datagrams) -> None:
+        """What comes beside the stream; and what waits for room there."""
+        with suppress(ConnectionLost):  # whoever reads the stream says why
+            while self.reason is None:
+                await datagrams.wait()
+                with suppress(trio.WouldBlock):
+                    while self.reason is None:
+                        self._on_beside(datagrams.receive_nowait())
+                self.pump()
+
+    def _on_beside(self, data: bytes) -> None:
+        """A datagram: it may come before the Resume, which it has overtaken then."""
+        now = self._clock.now()
+        self.liveness.received(now)
+        try:
+            record = decode(data)
+            if not isinstance(record, Datagram):
+                raise ProtocolError("a datagram that holds no Datagram")
+            self.owner.on_datagram(self, record, now)
+        except ProtocolError as error:
+            self.close(f"{_PROTOCOL_ERROR}: {error}")
+
+    async def _handle_all(self) -> None:
+        """All whole frames that have come. Twenty thousand small ones fit in one read: others have their turns, too."""
+        while self._handle():
+            await trio.lowlevel.checkpoint()
+
+    def _handle(self) -> bool:
+        """Whole frames that have come, then the acknowledgement they ask for (S11). Whether there may be more."""
         now = self._clock.now()
         self.liveness.received(now)
         self.receive.quick = QUICK
         next_frame = self._frames.next_frame
+        left = _SLICE
         try:
-            while self.reason is None and (frame := next_frame()) is not None:
+            while left and self.reason is None and (frame := next_frame()) is not None:
                 self.on_frame(frame, now)
+                left -= 1
         except (ProtocolError, FrameError) as error:
             self.owner.outbox.transmit.blame()
-            return self.close(f"{_PROTOCOL_ERROR}: {error}")
+            self.close(f"{_PROTOCOL_ERROR}: {error}")
+            return False
         receive = self.receive
         at_once = receive.news or receive.position - receive.acknowledged >= ACK_EVERY
         if at_once or self.owner.conditions.point("link.ack_at_once"):
@@ -290,6 +399,7 @@ class Link:
         elif receive.position > receive.acknowledged and self._ack_alarm is None and self.reason is None:
             # It is not cancelled when an Ack has gone earlier: one alarm in 5 ms, not one for each message.
             self._ack_alarm = self._clock.call_at(now + ACK_DELAY, self._ack_late)
+        return not left
 
     def on_frame(self, frame: memoryview, now: float) -> None:
         """One frame, without its length. Raises ProtocolError."""
@@ -321,6 +431,8 @@ class Link:
                 if reason.startswith(_PROTOCOL_ERROR):
                     self.owner.outbox.transmit.blame()
                 self.end(f"bye: {reason}")
+            case Datagram() as datagram:
+                self.owner.on_datagram(self, datagram, now)
             case None:
                 self.skipped += 1
             case other:
@@ -371,3 +483,10 @@ class Link:
             return self.end("closed by the peer")
         self._frames.commit(count)
         self._handle()
+
+
+def _forget(datagrams: Datagrams) -> None:
+    """What came before the proof was nobody's (H1)."""
+    with suppress(trio.WouldBlock, ConnectionLost):
+        while True:
+            datagrams.receive_nowait()

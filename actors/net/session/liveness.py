@@ -23,7 +23,7 @@ class LivenessCfg(Struct, frozen=True, kw_only=True):
     dead_after: float = 15.0
     """Without a round trip or progress for this long: dead."""
     progress: int = 64 * 1024
-    """So many bytes taken by the socket count as a sign of life."""
+    """So many bytes count as a sign of life that the socket took after it had been full."""
     backlog: int = 256
     """More reads than any socket holds: an answer that was not among them had not come."""
 
@@ -118,7 +118,10 @@ class Liveness:
         self.rtt += (rtt - self.rtt) / 8
 
     def wrote(self, now: float, taken: int) -> None:
-        """The socket took so many bytes: a long message on a slow link has no round trip, but it moves (T1)."""
+        """The socket took so many bytes after it had taken no more: a long message on a slow link moves (T1).
+
+        While it takes everything that proves nothing: it may be filling its buffer, for a peer that is gone.
+        """
         self._taken += taken
         if self._taken >= self.cfg.progress:
             self._taken %= self.cfg.progress

@@ -27,6 +27,7 @@ from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
 from actors.net.session.conditions import Conditions, Onlooker
+from actors.net.session.demands import Carriers, carriers, reliable
 from actors.net.session.runs import FLAT, Lane, Run, Target
 from actors.net.session.transmit import Transmit, expires_at
 from actors.runtime import Alarm, Clock, Pace, Slot
@@ -57,14 +58,15 @@ Reroute = Callable[[str, str], "Port"]
 class Port(Lane):
     """The hand of one sender into one outbox, for one target. It is the lane, with an open run at its end."""
 
-    __slots__ = ("append", "expiry", "grant", "left", "open", "outbox")
+    __slots__ = ("_beside", "append", "expiry", "grant", "left", "open", "outbox")
 
     local: Final[Literal[False]] = False
     FLAT = FLAT
 
-    def __init__(self, number: int, sender: str, target: Target, outbox: Outbox) -> None:
-        super().__init__(number, sender, target)
+    def __init__(self, number: int, sender: str, target: Target, outbox: Outbox, *, unreliable: bool = False) -> None:
+        super().__init__(number, sender, target, unreliable=unreliable)
         self.outbox = outbox
+        self._beside: Port | None = None
         self.open: Run | None = None
         self.left = -1
         self.grant = 0
@@ -76,12 +78,24 @@ class Port(Lane):
         """The proxy has left the Router's table: ask the Router for another port (L2)."""
         return self.outbox.closed
 
+    @property
+    def beside(self) -> Port:
+        """The port of the same sender and target for the unreliable class (U)."""
+        if self._beside is None:
+            self._beside = Port(0, self.sender, self.target, self.outbox, unreliable=True)
+        return self._beside
+
     async def tell_slow(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
         """Accept a message that the open run cannot take, about once in a slice.
 
         Returns when it is accepted; Expired if there was no room in time, Refused if it is too large. Gives
         way before it accepts, so that cancelled means: not sent.
         """
+        if prefs.reliability == "unreliable":
+            return await self.beside.tell_slow(data, expiry, reliable(prefs))
+        if (only := carriers(prefs)) is not None:
+            await checkpoint()
+            return await self._hand_over(Kind.TELL, data, expiry, only)
         left = self.left - len(data) - FLAT
         if left >= 0 and expiry == self.expiry:
             self.left = left
@@ -90,9 +104,10 @@ class Port(Lane):
         outbox = self.outbox
         outbox.check(len(data))
         pace = outbox.pace
-        if (self.open is not None and expiry == self.expiry) or pace.opens > _CROWD:
+        spent = self.open is not None and expiry == self.expiry
+        if spent or pace.opens > _CROWD:
             pace.opens = 0
-            if not outbox.closed:
+            if spent and not outbox.closed:
                 outbox.refill(self, expiry, len(data))  # others go on with a fresh share meanwhile
             await checkpoint()
             left = self.left - len(data) - FLAT
@@ -100,43 +115,66 @@ class Port(Lane):
                 self.left = left
                 self.append(data)
                 return
-        port = await self._wait_room(len(data), expiry, Port._refilled)
+        port = self
+        if outbox.closed or not outbox.refill(self, expiry, len(data)):
+            port = await self._wait_room(len(data), expiry, Port._refilled)  # a scope for each would cost 6 us
         port.left -= len(data) + FLAT
         port.append(data)
 
     def tell_nowait(self, data: bytes, expiry: float, prefs: TransportPrefs) -> None:
         """Accept a message now, or Refused("full")."""
+        if prefs.reliability == "unreliable":
+            return self.beside.tell_nowait(data, expiry, reliable(prefs))
         self.outbox.check(len(data))
+        only = carriers(prefs)
         left = self.left - len(data) - FLAT
-        if left < 0 or expiry != self.expiry:
+        if left < 0 or expiry != self.expiry or only is not None:
             if self.outbox.closed:
                 return self._successor().tell_nowait(data, expiry, prefs)
-            if not self._refilled(expiry, len(data)):
+            if not (self._refilled(expiry, len(data)) if only is None else self._has_room(expiry, len(data))):
                 raise Refused("full", f"the outbox for {self.outbox.name} has no room")
+            if only is not None:
+                return self._complete(self._told(data, expiry), only)
             left = self.left - len(data) - FLAT
         self.left = left
         self.append(data)
 
     async def send(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
         """Accept a message whose outcome somebody waits for. Returns when it is accepted."""
-        await self._hand_over(Kind.TELL, data, expiry, slot)
+        port = self.beside if prefs.reliability == "unreliable" else self
+        await port._hand_over(Kind.TELL, data, expiry, carriers(prefs), slot)
 
     async def ask(self, data: bytes, expiry: float, prefs: TransportPrefs, slot: Slot) -> None:
-        """Accept a question: the slot gets its answer, or hears why there is none."""
-        await self._hand_over(Kind.ASK, b"\x92" + _encode(slot.correlation) + data, expiry, slot)
+        """Accept a question: the slot gets its answer, or hears why there is none. It is reliable in any case."""
+        question = b"\x92" + _encode(slot.correlation) + data
+        await self._hand_over(Kind.ASK, question, expiry, carriers(prefs), slot)
 
-    async def _hand_over(self, kind: Kind, data: bytes, expiry: float, slot: Slot) -> None:
+    async def _hand_over(
+        self, kind: Kind, data: bytes, expiry: float, only: Carriers | None, slot: Slot | None = None
+    ) -> None:
         size = len(data)
         self.outbox.check(size)
         port = self
         if self.outbox.closed or not self._has_room(expiry, size):
             port = await self._wait_room(size, expiry, Port._has_room)
-        outbox = port.outbox
-        outbox.close_run(port)
+        if slot is None:
+            return port._complete(port._told(data, expiry), only)
         run = Run(port, kind, slot.deadline, [data], [slot], slot.until)
-        run.since = outbox.clock.now()
         if kind is Kind.ASK:
-            slot.withdraw = partial(outbox.withdraw, run, slot.correlation)
+            slot.withdraw = partial(port.outbox.withdraw, run, slot.correlation)
+        port._complete(run, only)
+
+    def _told(self, data: bytes, expiry: float) -> Run:
+        return Run(self, Kind.TELL, self.outbox.clock.now() + expiry, [data])
+
+    def _complete(self, run: Run, only: Carriers | None) -> None:
+        """A run that nothing is appended to: it comes behind the open one."""
+        outbox = self.outbox
+        outbox.close_run(self)
+        run.since = outbox.clock.now()
+        if only is not None:
+            run.only = only
+            outbox.demanded(only)
         outbox.hand_over(run)
 
     def _refilled(self, expiry: float, size: int) -> bool:
@@ -158,14 +196,18 @@ class Port(Lane):
         raise Expired(maybe_sent=False)
 
     def _successor(self) -> Port:
-        return self.outbox.reroute(self.sender, self.target.name)
+        return self.of_its_class(self.outbox.reroute(self.sender, self.target.name))
+
+    def of_its_class(self, port: Port) -> Port:
+        """The other port, or the one beside it if this one is for the unreliable class."""
+        return port.beside if self.unreliable else port
 
 
 class Outbox:
     """All that waits for one remote node, and the transmit half of the session with it.
 
     `report` hears of failed messages that nobody waits for. `reroute` finds the port that replaces one of
-    a closed outbox.
+    a closed outbox. `ids` draws the numbers of datagrams (U3).
     """
 
     def __init__(
@@ -177,6 +219,7 @@ class Outbox:
         pace: Pace,
         report: Callable[[Run, SendError], None],
         reroute: Reroute,
+        ids: Callable[[], int],
         capacity: int = CAPACITY,
         conditions: Conditions = _IN_SERVICE,
         onlooker: Onlooker | None = None,
@@ -185,18 +228,21 @@ class Outbox:
         self.clock = clock
         self.pace = pace
         self.reroute = reroute
+        self.ids = ids
         self.capacity = capacity
         self.closed = False
         self.current: Pump | None = None
         self.emptied: Callable[[], None] | None = None
         """Called whenever nothing is left here, if the proxy wants to know."""
+        self.demanded: Callable[[Carriers], object] = _unheard
+        """Called with the transports that a message demands."""
         self.transmit = Transmit(epoch, report, onlooker)
         self._conditions = conditions
         self._onlooker = onlooker
         self.transmit.max_message = MAX_FRAME - FRAME_MARGIN
         self.reserved = 0
         self._ports: dict[tuple[str, str], Port] = {}
-        self._answers = self.lane("", "")  # number 0, which knows no credit
+        self.lane("", "")  # answers: number 0, which knows no credit
         self._open: dict[Run, None] = {}
         self._sealed: dict[Run, None] = {}
         self._replies: list[bytes] = []
@@ -251,7 +297,8 @@ class Outbox:
         pace = self.pace
         pace.opens += 1
         free = self.capacity - self.transmit.weight - self.reserved - port.target.weight
-        share = max(1, pace.slice // pace.opens) * (FLAT + 128)
+        # A hundred ports with a run each hold no more than a few ports would: else the outbox is full of promises.
+        share = max(1, pace.slice // max(pace.opens, len(self._open) + 1)) * (FLAT + 128)
         grant = max(min(share, free), FLAT + need)
         self.reserved += grant
         items: list[bytes] = []
@@ -286,7 +333,7 @@ class Outbox:
         """A run that is complete: at once when nothing is on its way before it, else behind that."""
         self.transmit.admit(run)
         if self._posted == self._taken:
-            if self.current is None or not self.current.send_lone(run):
+            if self.current is None or run.lane.unreliable or not self.current.send_lone(run):
                 self._queue(run)
                 self.pump()
             else:
@@ -306,6 +353,7 @@ class Outbox:
                 if self._taken == self._posted:
                     break
                 run = rx.receive_nowait()
+            self._wake_waiters()  # what the open runs had reserved and did not use is free again
             if self._conditions.point("outbox.forward_pause"):
                 await trio.sleep(self._conditions.pause("outbox.forward_pause"))
             self.pump()
@@ -360,7 +408,7 @@ class Outbox:
         if self._replies and not self.closed:
             items, self._replies = self._replies, []
             deadline, self._replies_due = self._replies_due, inf
-            self.hand_over(Run(self._answers, Kind.REPLY, deadline, items))
+            self.hand_over(Run(self.lane("", ""), Kind.REPLY, deadline, items))
         self._replies.clear()
 
     # -- room and time ----------------------------------------------------------------------------------
@@ -376,11 +424,14 @@ class Outbox:
 
     def settled(self) -> None:
         """To be called after anything got its outcome: those who wait for room may look again."""
+        self._wake_waiters()
+        if self.emptied is not None and self.idle:
+            self.emptied()
+
+    def _wake_waiters(self) -> None:
         if self._wake_at >= 0 and self.transmit.weight + self.reserved <= self._wake_at:
             self._wake_at = -1
             self._lot.unpark_all()
-        if self.emptied is not None and self.idle:
-            self.emptied()
 
     def _watch(self, deadline: float) -> None:
         due = expires_at(deadline)
@@ -438,7 +489,8 @@ class Outbox:
         self._leave()
         for run in self.transmit.take_queue():
             port = successor(run.lane.sender, run.lane.target.name)
-            port.outbox.adopt(run, port)
+            assert isinstance(run.lane, Port)
+            port.outbox.adopt(run, run.lane.of_its_class(port))
         self.transmit.close("connection_lost")
 
     def take_answers(self) -> list[Run]:
@@ -455,10 +507,14 @@ class Outbox:
         self.collect()
         self.closed = True
         self.current = None
+        self._ports.clear()  # they know this outbox: nothing is to be left for the collector
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
         self._lot.unpark_all()
+
+
+def _unheard(only: Carriers) -> None: ...
 
 
 def _nowhere(data: bytes) -> None:

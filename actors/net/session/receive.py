@@ -39,6 +39,9 @@ class Place(Protocol):
     def cancel(self, inlet: Inlet, correlations: list[int]) -> None:
         """These asks are withdrawn (Q1)."""
 
+    def offer(self, sender: str, message: object, size: int) -> bool:
+        """Into the mailbox, if it has room that was promised to nobody (U2)."""
+
 
 class Arrived:
     """A run that goes into a mailbox: who sent it, and its decoded messages."""

@@ -6,7 +6,7 @@ from collections import deque
 from math import inf
 from typing import Protocol
 
-from actors.errors import Delivered, Expired, Lost, Outcome, SendError
+from actors.errors import Delivered, Expired, Lost, Outcome, SendError, Sent
 from actors.net.messages import Kind
 from actors.net.messages import Lane as LaneRecord
 
@@ -40,6 +40,8 @@ class Ledger:
         match outcome:
             case Delivered():
                 self.delivered += count
+            case Sent():
+                self.sent += count
             case Expired():
                 self.expired += count
             case Lost():
@@ -79,12 +81,16 @@ class Target:
 
 
 class Lane:
-    """From one engine here to one there: a queue of its own, so that a slow engine holds up nobody else (S4)."""
+    """From one engine here to one there: a queue of its own, so that a slow engine holds up nobody else (S4).
 
-    __slots__ = ("number", "queue", "ready", "record", "sender", "target")
+    One of the unreliable class has no number on the wire, and its target's credit does not bind it (U2).
+    """
 
-    def __init__(self, number: int, sender: str, target: Target) -> None:
+    __slots__ = ("number", "queue", "ready", "record", "sender", "target", "unreliable")
+
+    def __init__(self, number: int, sender: str, target: Target, *, unreliable: bool = False) -> None:
         self.number = number
+        self.unreliable = unreliable
         self.record = LaneRecord(number, sender, target.name)
         self.sender = sender
         self.target = target
@@ -99,7 +105,20 @@ class Run:
     `items` is None and `sizes` remembers what they weighed. `number` is the first one's, 0 before the first write.
     """
 
-    __slots__ = ("count", "deadline", "items", "kind", "lane", "number", "since", "size", "sizes", "until", "waiters")
+    __slots__ = (
+        "count",
+        "deadline",
+        "items",
+        "kind",
+        "lane",
+        "number",
+        "only",
+        "since",
+        "size",
+        "sizes",
+        "until",
+        "waiters",
+    )
 
     def __init__(
         self,
@@ -120,6 +139,8 @@ class Run:
         """What its receiver is told of, if it is before the deadline (Q2)."""
         self.since = 0.0
         """When its first message was accepted; 0 where nobody wants to know."""
+        self.only: frozenset[str] | None = None
+        """The transports that may carry it; None: any."""
         self.number = 0
         self.count = len(items)
         self.size = 0
@@ -133,7 +154,7 @@ class Run:
     def take(self, count: int) -> Run:
         """Cut off the first `count` messages as a run of their own."""
         head = Run(self.lane, self.kind, self.deadline, [], until=self.until)
-        head.count, head.number, head.since = count, self.number, self.since
+        head.count, head.number, head.since, head.only = count, self.number, self.since, self.only
         if self.items is None:
             head.items = None
             head.sizes, self.sizes = self.sizes[:count], self.sizes[count:]

@@ -6,6 +6,7 @@ The Node Proxy decides when to dial and when to end; it hears of what happens he
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import Protocol
 
@@ -17,6 +18,8 @@ from actors.net.messages import (
     AdvertAccepted,
     AdvertInvalid,
     AdvertStale,
+    Datagram,
+    Disperse,
     Frame,
     GoAway,
     Idle,
@@ -29,6 +32,7 @@ from actors.net.session.conditions import Conditions
 from actors.net.session.link import Link
 from actors.net.session.outbox import Outbox
 from actors.net.session.receive import Answer, Find, OutOfStep, Receive
+from actors.net.session.unreliable import enter
 from actors.net.wire import encode
 from actors.runtime import Alarm, Clock
 
@@ -58,6 +62,9 @@ class Changes(Protocol):
 
     def peer_goes_away(self, retry_after: float) -> None:
         """The peer is stopping (D5)."""
+
+    def disperse(self, within: float) -> None:
+        """The peer has a crowd (L7)."""
 
     def advert(self, link: Link, record: Frame) -> None:
         """An advert or a reply to one came."""
@@ -91,7 +98,9 @@ class Session:
         self.connections = 0
         self.reconnects = 0
         """Connections that took over while messages were written and not acknowledged."""
-        self.changes: Changes = _Deaf()
+        self.dropped: Counter[str] = Counter()
+        """Messages of the unreliable class that came and did not go into a mailbox, by reason (U2)."""
+        self.changes: Changes = DEAF
         """Who hears of what happens here: the proxy, once it runs."""
         self._clock = clock
         self._find = find
@@ -181,6 +190,25 @@ class Session:
         if half.missteps >= MISSTEPS:
             self.half.receive = Receive(half.incarnation, half.epoch, self._epochs(), half.inlets)
 
+    def in_use(self, now: float) -> None:
+        """A message of the unreliable class crosses.
+
+        It neither cancels a question nor frees a promise: the other end may never see it (D1, D4).
+        """
+        self._active = now
+
+    def on_datagram(self, link: Link, record: Datagram, now: float) -> None:
+        """A message of the unreliable class: into a mailbox, or dropped and counted (U2, U3)."""
+        self.in_use(now)
+        if link.receive is not self.half.receive:
+            self.dropped["another_session"] += 1
+        elif not link.window.is_new(record.id):
+            link.receive.duplicates += 1
+        elif why := enter(record, self._find(record.target)):
+            self.dropped[why] += 1
+        else:
+            link.receive.received += 1
+
     def on_want(self, link: Link, record: Want) -> None:
         """The peer waits for room for a large message (K4)."""
         link.receive.want(record.target, record.size, self._find)
@@ -199,6 +227,8 @@ class Session:
             case GoAway(_, retry_after):
                 link.going_away = True
                 self.changes.peer_goes_away(retry_after)
+            case Disperse(within):
+                self.changes.disperse(within)
             case Advert() | AdvertAccepted() | AdvertStale() | AdvertInvalid():
                 self.changes.advert(link, record)
             case _:
@@ -227,7 +257,7 @@ class Session:
         if proven[best] is not self.current:
             self.reconnects += in_flight and self.current is None
             self.current = self.outbox.current = proven[best]
-            self.outbox.transmit.rewind()
+            self.outbox.transmit.rewind(self.current.carrier)
         for contender in superseded(proven, resumed):
             proven[contender].close("superseded")
         proven[best].pump()
@@ -281,11 +311,13 @@ class Session:
     # -- the end ----------------------------------------------------------------------------------------
 
     def say_goodbye(self, retry_after: float) -> None:
-        """The node is stopping: tell the peer on every connection (D5)."""
+        """The node is stopping: tell the peer on every connection, once (D5)."""
         if self.half.receive is not None:
             self.half.receive.absent = "stopped"
         for link in self.links:
-            link.write(encode(GoAway("stopping", retry_after)))
+            if not link.leaving:
+                link.leaving = True
+                link.write(encode(GoAway("stopping", retry_after)))
 
     def close(self, reason: str) -> None:
         """End all connections. The outbox is the proxy's to settle."""
@@ -296,12 +328,16 @@ class Session:
 
 
 class _Deaf:
-    """Before the proxy runs, and there are no links that anything could happen to."""
+    """Before the proxy runs, and after it: there are no links that anything could happen to."""
 
     def resumed(self, link: Link) -> None: ...
     def ended(self, link: Link, reason: str, clean: bool) -> None: ...
     def agreed_to_close(self, link: Link) -> None: ...
     def peer_goes_away(self, retry_after: float) -> None: ...
+    def disperse(self, within: float) -> None: ...
     def advert(self, link: Link, record: Frame) -> None: ...
     def is_idle(self) -> bool:
         return False
+
+
+DEAF = _Deaf()

@@ -16,7 +16,7 @@ from math import ceil, inf
 
 from msgspec import msgpack
 
-from actors.errors import DELIVERED, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
+from actors.errors import DELIVERED, SENT, Expired, Failure, Lost, Outcome, ProtocolError, Refused, SendError
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
 from actors.net.session.conditions import Onlooker
@@ -57,8 +57,15 @@ class Transmit:
         self.retained: deque[Run] = deque()
         self._report = report
         self._onlooker = onlooker
+        self.unreliable: deque[Lane] = deque()
+        """Lanes of that class with something to write, by turns."""
         self._ready: deque[Lane] = deque()
         self._again: deque[Run] = deque()
+        self.carrier = ""
+        """The transport of the current connection."""
+        self.held: Callable[[], object] = _unheard
+        """Called when something may not go over it, whenever that is found out."""
+        self._held: list[Lane] = []
         self._next = 1
         self._acknowledged = 0
         self._record: int | None = None
@@ -100,13 +107,14 @@ class Transmit:
         if run.kind is Kind.CANCEL:
             lane.queue.appendleft(run)
             self._unblock(lane.target)
+            self._release()
         elif run.size > self.max_message:
             lane.queue.extend(self._without_giants(run))
         else:
             lane.queue.append(run)
         if not lane.ready:
             lane.ready = True
-            self._ready.append(lane)
+            (self.unreliable if lane.unreliable else self._ready).append(lane)
 
     def bound(self, max_message: int) -> None:
         """The peer takes messages of so many bytes at most; larger ones that wait are refused (S14)."""
@@ -126,7 +134,7 @@ class Transmit:
     @property
     def can_write(self) -> bool:
         """Whether `write` may find something."""
-        return bool(self._again or self._ready)
+        return bool(self._again or self._ready or self.unreliable)
 
     @property
     def empty(self) -> bool:
@@ -150,6 +158,8 @@ class Transmit:
 
     def _waiting_lanes(self) -> Iterable[Lane]:
         yield from self._ready
+        yield from self._held
+        yield from self.unreliable
         for target in self.targets.values():
             yield from target.blocked
 
@@ -162,6 +172,8 @@ class Transmit:
         """
         picked = self._pick_again(now) if self._again else None
         if not picked:
+            if self._again:
+                return None  # numbers go in order, and the first may not go over this connection
             picked = self._pick_new(now) if self._ready else None
         return self._frame(picked, now, upto) if picked else None
 
@@ -173,7 +185,7 @@ class Transmit:
         lane = run.lane
         if self._ready or self._again or lane.ready or run.size > FRAME_BYTES or run.deadline <= now:
             return None
-        if self._affordable(lane.target, run) < run.count:
+        if not self._carried(run) or self._affordable(lane.target, run) < run.count:
             return None
         self._watch(run)
         self._number(run)
@@ -186,6 +198,9 @@ class Transmit:
             run = self._again[0]
             if run.deadline <= now:
                 self._bury(run, Expired(maybe_sent=True))
+            if run.only is not None and not self._carried(run):
+                self.held()
+                break
             size += run.length
             if picked and size > FRAME_BYTES:
                 break
@@ -207,6 +222,10 @@ class Transmit:
             if run is None:
                 ready.popleft()
                 lane.ready = False
+                continue
+            if run.only is not None and not self._carried(run):
+                self._held.append(ready.popleft())
+                self.held()
                 continue
             count = self._affordable(lane.target, run)
             if not count:
@@ -312,6 +331,34 @@ class Transmit:
         parts[0] = encode_messages(Messages(picked[0].number, self.settled, upto, lanes, heads), payload)
         return parts
 
+    # -- the unreliable class ---------------------------------------------------------------------------
+
+    def next_unreliable(self, now: float) -> Run | None:
+        """The messages of that class that are to be written next. They stay here until `sent` or `refuse`."""
+        lanes = self.unreliable
+        while lanes:
+            lane = lanes[0]
+            run = self._next_of(lane, now)
+            if run is not None and not self._carried(run):
+                self._held.append(lanes.popleft())
+                self.held()
+                continue
+            if run is not None:
+                lanes.rotate(-1)
+                return run
+            lanes.popleft()
+            lane.ready = False
+        return None
+
+    def sent(self, run: Run, count: int) -> None:
+        """The transport has the first so many of these messages (U1)."""
+        if count:
+            self._settle(run if count == run.count else self._split(run, count), SENT)
+
+    def refuse(self, run: Run, outcome: Refused) -> None:
+        """The transport cannot carry the first of these messages."""
+        self._settle(self._split(run, 1), outcome)
+
     # -- what the receiver says -------------------------------------------------------------------------
 
     def resume(self, first: tuple[int, int], credit: Sequence[Limit]) -> None:
@@ -330,10 +377,12 @@ class Transmit:
                 target.wanted = False
                 self._unblock(target)
 
-    def rewind(self) -> None:
+    def rewind(self, carrier: str = "") -> None:
         """Another connection is the current one: write again all that is not acknowledged (S6)."""
+        self.carrier = carrier
         self._again = deque(self.retained)
         self._declared.clear()
+        self._release()
 
     def acknowledge(self, upto: int, refusals: Sequence[Refusal], credit: Sequence[Limit], now: float = 0.0) -> bool:
         """Everything up to `upto` is in a mailbox, or in `refusals`, or was skipped (S7). Whether something moved.
@@ -405,6 +454,35 @@ class Transmit:
         self._ready.extend(target.blocked)
         target.blocked.clear()
 
+    # -- what the current connection may not carry ------------------------------------------------------
+
+    def _carried(self, run: Run) -> bool:
+        """Whether the current connection may carry it; the number of what has its outcome goes over any."""
+        return run.only is None or run.items is None or self.carrier in run.only
+
+    def _release(self) -> None:
+        for lane in self._held:
+            (self.unreliable if lane.unreliable else self._ready).append(lane)
+        self._held.clear()
+
+    def _barred(self) -> Iterable[Run]:
+        """What waits first for another connection."""
+        yield from (run for run in [*self._again][:1] if not self._carried(run))
+        yield from (lane.queue[0] for lane in self._held if lane.queue and not self._carried(lane.queue[0]))
+
+    def demanded(self) -> frozenset[str] | None:
+        """The transports that may carry what waits first for another connection; None if nothing does."""
+        return next((run.only for run in self._barred()), None)
+
+    def give_up_barred(self, only: frozenset[str], detail: str) -> None:
+        """There will be no such connection: what may go over these transports alone is given up."""
+        for run in self.retained:
+            if run.only == only:
+                self._bury(run, Lost("no_transport", maybe_sent=True))
+        for run in [run for lane in self._held for run in lane.queue if run.only == only]:
+            self._settle(run, Refused("no_transport", detail))
+        self._release()
+
     # -- endings ----------------------------------------------------------------------------------------
 
     def next_expiry(self) -> float:
@@ -427,6 +505,7 @@ class Transmit:
         """Nobody wants these messages any more; they were never written (Q1). Those behind them may fit."""
         self._settle(run, Expired(maybe_sent=False))
         self._unblock(run.lane.target)
+        self._release()
 
     def give_up_written(self, reason: str) -> None:
         """The connection that carried them is gone for good (L4); their numbers stay to be skipped."""
@@ -505,6 +584,8 @@ class Transmit:
             lane.queue.clear()
             lane.ready = False
         self._ready.clear()
+        self._held.clear()
+        self.unreliable.clear()
         for target in self.targets.values():
             target.blocked.clear()
 
@@ -580,6 +661,9 @@ def _bucket(deadline: float) -> int:
 def expires_at(deadline: float) -> float:
     """When `expire` has to be called for a message of this deadline, if it is still there."""
     return _bucket(deadline) / _TICKS
+
+
+def _unheard() -> None: ...
 
 
 _NONE: dict[int, str] = {}

@@ -8,6 +8,7 @@ from typing import Any
 
 import trio
 
+from actors.errors import IdentityTaken
 from actors.identity import EngineID
 from actors.net.network import NetworkCfg
 from actors.node import Node, open_node
@@ -143,9 +144,14 @@ class SimulatedCluster(Chronicle):
                         if inspect.isawaitable(made):
                             await made
                     task_status.started()
-                    await host.stopping.wait()
-                    self.record(Stopping(self.now(), name, run))
+                    try:
+                        await host.stopping.wait()
+                    finally:
+                        if host.stopping.is_set() or node._network.taken:
+                            self.record(Stopping(self.now(), name, run))
                 how = "stopped"
+        except IdentityTaken:
+            how = "stopped"
         except Exception as failure:  # a promise is broken: the judge says which
             if not (self.maimed and isinstance(failure, NotRunning)):
                 how, error = "failed", repr(failure)

@@ -72,6 +72,12 @@ class ProofWatch:
         self._accepted: set[int] = set()
         """Connections whose acceptor has said so."""
         network.on_bytes.append(self.see)
+        network.on_datagram.append(self.see_datagram)
+
+    def see_datagram(self, connection: Connection, sender: str, receiver: str, data: bytes) -> None:
+        """This datagram sets out: whatever it holds, it is no part of a handshake."""
+        if connection.number not in self._accepted and sender in self._nodes:
+            self._record(Bytes(self._now(), sender, 0, receiver, "out", False))
 
     def see(self, connection: Connection, sender: str, receiver: str, data: bytes) -> None:
         """These bytes set out."""

@@ -19,7 +19,7 @@ import trio
 from actors.engine import Engine
 from actors.errors import Crashed, SendError
 from actors.identity import EngineID, NodeID
-from actors.messages import Request
+from actors.messages import PREFS, Request
 from actors.runtime.codec import encode
 from actors.testing.cluster.members import NotRunning, NotSettled, SimulatedCluster
 from actors.testing.cluster.watch import CALL, Call, digest, told
@@ -47,7 +47,9 @@ class Simulation(SimulatedCluster):
 
     async def send(self, sender: str, to: EngineID, msg: Request[Any], **options: Any) -> object:
         """As `node.send`; what it comes to is the value: None, or the SendError that was raised."""
-        return await self._call(sender, lambda: self[sender].send(to, msg, **options), "delivered")
+        reliable = options.get("prefs", PREFS).reliability == "reliable"
+        good = "delivered" if reliable else "sent"
+        return await self._call(sender, lambda: self[sender].send(to, msg, **options), good)
 
     async def ask(self, sender: str, to: EngineID, msg: Request[Any], **options: Any) -> object:
         """As `node.ask`; what it comes to is the value: the answer, or the SendError that was raised."""

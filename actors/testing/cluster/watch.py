@@ -12,7 +12,7 @@ from hashlib import blake2b
 from random import Random
 from typing import Literal, Protocol
 
-from actors.errors import Delivered, Expired, Lost, Outcome, Refused
+from actors.errors import Delivered, Expired, Lost, Outcome, Refused, Sent
 from actors.events import Connected, Disconnected, EngineCrashed, Event, ProxyChanged
 from actors.identity import NodeID
 from actors.net.messages import Kind
@@ -179,7 +179,8 @@ class PeerWatch:
         watch.look(self._peer)
         log, held, peer = watch.log, watch.held, watch.log.name_of(self._peer)
         call = CALL.get() if run.waiters is not None else None
-        sender, target, kind = run.lane.sender, run.lane.target.name, _KINDS[run.kind]
+        sender, target = run.lane.sender, run.lane.target.name
+        kind = "datagram" if run.lane.unreliable else _KINDS[run.kind]
         for item in run.items or ():
             if id(item) in held:
                 continue  # handed on by another proxy
@@ -234,14 +235,24 @@ class PeerWatch:
             data = encode(item[1] if ask else item)  # type: ignore[index]  # an ask is correlation and message
             log.record(Entered(log.now(), watch.node, watch.run, peer, run.sender, target, kind, digest(data)))
 
+    def offered(self, sender: str, target: str, message: object) -> None:
+        """See Onlooker."""
+        watch = self._watch
+        if not watch.over:
+            log, what = watch.log, digest(encode(message))
+            peer = log.name_of(self._peer)
+            log.record(Entered(log.now(), watch.node, watch.run, peer, sender, target, "datagram", what))
+
 
 def told(
     outcome: Outcome,
-) -> tuple[Literal["delivered", "expired", "lost", "refused"], str, bool]:
+) -> tuple[Literal["delivered", "sent", "expired", "lost", "refused"], str, bool]:
     """An outcome in the words of records: what, why, whether perhaps sent."""
     match outcome:
         case Delivered():
             return "delivered", "", False
+        case Sent():
+            return "sent", "", False
         case Expired(maybe_sent=maybe_sent):
             return "expired", "", maybe_sent
         case Lost(reason=reason, maybe_sent=maybe_sent):

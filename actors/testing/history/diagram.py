@@ -200,7 +200,7 @@ def _words(event: Episode) -> str:
     return " ".join(filter(None, words))
 
 
-_MANY = {"tell": "tells", "ask": "asks", "reply": "replies", "cancel": "cancels"}
+_MANY = {"tell": "tells", "ask": "asks", "reply": "replies", "cancel": "cancels", "datagram": "datagrams"}
 
 
 def numbered(numbers: Iterable[int]) -> str:

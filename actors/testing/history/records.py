@@ -60,7 +60,8 @@ class CoreCrashed(Record):
 # `content` is a digest of its encoded bytes, of an ask's without the correlation. A lane is (node, sender engine) ->
 # (peer, target engine).
 
-Kind: TypeAlias = Literal["tell", "ask", "reply", "cancel"]
+Kind: TypeAlias = Literal["tell", "ask", "reply", "cancel", "datagram"]
+"""`datagram`: a tell of the unreliable class (PROTOCOL U)."""
 
 
 class Accepted(Record):
@@ -97,7 +98,7 @@ class Told(Record):
     """
 
     message: int
-    outcome: Literal["delivered", "answered", "crashed", "expired", "lost", "refused", "cancelled"]
+    outcome: Literal["delivered", "sent", "answered", "crashed", "expired", "lost", "refused", "cancelled"]
     reason: str = ""
     maybe_sent: bool = False
 
@@ -111,7 +112,7 @@ class Entered(Record):
     peer: str
     sender: str
     target: str
-    kind: Literal["tell", "ask"]
+    kind: Literal["tell", "ask", "datagram"]
     content: str
     came_from: str = ""
 

@@ -37,6 +37,11 @@ class Lane:
 
     __slots__ = ("entered", "entries", "name", "sent")
 
+    @property
+    def unordered(self) -> bool:
+        """Whether its messages may overtake each other."""
+        return self.name[4]
+
     def __init__(self, name: LaneName) -> None:
         self.name = name
         self.sent: dict[str, list[Message]] = {}
@@ -44,8 +49,8 @@ class Lane:
         self.entries: list[Entry] = []
 
 
-LaneName: TypeAlias = tuple[str, str, str, str]
-"""Node, sender, peer, target."""
+LaneName: TypeAlias = tuple[str, str, str, str, bool]
+"""Node, sender, peer, target, and whether it is of the unreliable class, which has no order (PROTOCOL U1)."""
 
 
 class Lanes:
@@ -59,14 +64,14 @@ class Lanes:
         self.elsewhere: set[int] = set()
         """Numbers of messages that entered a mailbox as somebody else's."""
         for message in book.messages.values():
-            if message.accepted.kind in ("tell", "ask"):
+            if message.accepted.kind in ("tell", "ask", "datagram"):
                 self._send(message)
         for index, record in book.of(Entered):
             self._enter(index, record)
 
     def _send(self, message: Message) -> None:
         its, who = message.accepted, self.book.lives.who
-        sent = self._lane((who(its.node), its.sender, who(its.peer), its.target)).sent
+        sent = self._lane((who(its.node), its.sender, who(its.peer), its.target, its.kind == "datagram")).sent
         same = sent.get(its.content)
         if same is None:
             sent[its.content] = [message]
@@ -75,7 +80,8 @@ class Lanes:
 
     def _enter(self, index: int, record: Entered) -> None:
         lives = self.book.lives
-        name = (lives.who(record.peer), record.sender, lives.who(record.node), record.target)
+        unreliable = record.kind == "datagram"
+        name = (lives.who(record.peer), record.sender, lives.who(record.node), record.target, unreliable)
         if record.came_from and lives.who(record.came_from) != name[0]:
             return self._note_elsewhere((lives.who(record.came_from), *name[1:]), record.content)
         lane, entry = self._lane(name), Entry(index, lives.run(record.node, record.run).place, record)

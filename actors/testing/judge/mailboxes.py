@@ -101,6 +101,8 @@ def _phantom(lanes: Lanes, lane: Lane, entry: Entry) -> Violation:
         same_engines = other.name[1::2] == lane.name[1::2]
         if not same_engines or (other.name[0] != lane.name[0] and other.name[2] != lane.name[2]):
             continue
+        if other.name[:4] == lane.name[:4]:
+            continue  # the same engines, in the other class: nobody is taken for somebody else
         message = _on_its_way(lanes, other, entry)
         if message is not None:
             lanes.elsewhere.add(message.accepted.message)

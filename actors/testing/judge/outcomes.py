@@ -22,6 +22,7 @@ def wrong_outcomes(book: Book) -> Iterator[Violation]:
             yield from _missing(book, message)
         else:
             yield from _untimely(book, message, message.settled)
+            yield from _of_another_class(message, message.settled)
         if message.told is not None:
             yield from _told(message, message.told)
 
@@ -74,6 +75,16 @@ def _untimely(book: Book, message: Message, settled: Settled) -> Iterator[Violat
     elif settled.at > _due(book, message) + LATE:
         words = f"{message}, had its outcome long after its time was over at {expires:.3f}: {outcome(settled)}"
         yield Violation("P1", "outcome-late", settled.at, words)
+
+
+def _of_another_class(message: Message, settled: Settled) -> Iterator[Violation]:
+    """Sent is all that is ever known of a message of the unreliable class, and of no other (PROTOCOL O1, U1)."""
+    unreliable = message.accepted.kind == "datagram"
+    if settled.outcome == ("delivered" if unreliable else "sent"):
+        yield Violation("P1", "outcome-of-another-class", settled.at, f"{message}, was {outcome(settled)}")
+    elif unreliable and settled.maybe_sent:
+        words = f"{message}, is sent or not, but was {outcome(settled)}"
+        yield Violation("P1", "unreliable-and-perhaps-sent", settled.at, words)
 
 
 # -- what was told ----------------------------------------------------------------------------------------

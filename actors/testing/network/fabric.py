@@ -33,6 +33,8 @@ class Fabric(MemoryNetwork):
         super().__init__(rng, latency=latency, jitter=jitter, capacity=capacity)
         self.on_bytes: list[Callable[[Connection, str, str, bytes], object]] = []
         """Called with connection, sender, receiver and the bytes when they set out, as they were sent."""
+        self.on_datagram: list[Callable[[Connection, str, str, bytes], object]] = []
+        """As `on_bytes`, for each datagram, whatever becomes of it."""
         self.on_dial: list[Callable[[float, str, str], object]] = []
         """Called with the time, the host that dials, and the name of the address."""
         self.on_connect: list[Callable[[Connection], object]] = []
@@ -60,6 +62,11 @@ class Fabric(MemoryNetwork):
     def _wrote(self, pipe: SimulatedPipe, data: bytes, there: bytes) -> None:
         self._tape.add(pipe.key, there)
         for see in self.on_bytes:
+            see(pipe.connection, pipe.way.sender, pipe.way.receiver, data)
+
+    def _threw(self, pipe: SimulatedPipe, data: bytes, times: int) -> None:
+        self._tape.add(pipe.key, b"%d times " % times + data)
+        for see in self.on_datagram:
             see(pipe.connection, pipe.way.sender, pipe.way.receiver, data)
 
     def _ended(self, pipe: SimulatedPipe, reset: bool) -> None:
@@ -120,7 +127,11 @@ class Fabric(MemoryNetwork):
     def make_pipe(self, sender: str, receiver: str) -> SimulatedPipe:
         """See MemoryNetwork."""
         return SimulatedPipe(
-            self._way(sender, receiver), self.wire(sender, receiver), on_write=self._wrote, on_end=self._ended
+            self._way(sender, receiver),
+            self.wire(sender, receiver),
+            on_write=self._wrote,
+            on_datagram=self._threw,
+            on_end=self._ended,
         )
 
     def _pipes(self) -> Iterator[SimulatedPipe]:
@@ -200,31 +211,35 @@ class Fabric(MemoryNetwork):
         return super().listen(host, address)
 
     async def route(self, dialer: str, address: MemoryAddress) -> None:
-        """A dial there and back: it hangs while either way is shut, and may be refused."""
+        """A dial there and back: it hangs while either way is shut, and may be refused.
+
+        What is wrong with dials to a host may also be wrong with those to one address of it, by that address's name.
+        """
         host = self._homes.get(address.name, address.name)
         life = self._lives.get(dialer)
         self._tape.add(1, f"{dialer} {address.name}".encode())
         for see in self.on_dial:
             see(trio.current_time(), dialer, address.name)
         await self._round_trip(dialer, host)
-        while obstacle := self._obstacle(dialer, host):
-            await self._gate.wait(lambda: not self._obstacle(dialer, host))
+        while obstacle := self._obstacle(dialer, host, address.name):
+            await self._gate.wait(lambda: not self._obstacle(dialer, host, address.name))
             if obstacle == "shut":
                 await self._round_trip(dialer, host)
         if self._lives.get(dialer) != life:
             await trio.sleep_forever()  # whoever dialed is no more
-        if self.wire(dialer, host).dials == "refuse":
+        if "refuse" in (self.wire(dialer, host).dials, self.wire(dialer, address.name).dials):
             raise ConnectFailed(str(address), "connection refused")
 
     async def _round_trip(self, dialer: str, host: str) -> None:
         ways = ((dialer, host), (host, dialer))
         await trio.sleep(sum(self._way(*way).delay(self.wire(*way)) for way in ways))
 
-    def _obstacle(self, dialer: str, host: str) -> Literal["shut", "on hold", ""]:
+    def _obstacle(self, dialer: str, host: str, name: str) -> Literal["shut", "on hold", ""]:
         there, back = self.wire(dialer, host), self.wire(host, dialer)
-        if there.held or back.held or there.dials == "ignore":
+        dials = (there.dials, self.wire(dialer, name).dials)
+        if there.held or back.held or "ignore" in dials:
             return "shut"
-        return "on hold" if there.dials == "hold" else ""
+        return "on hold" if "hold" in dials else ""
 
 
 def _joins(connection: Connection, one: str, other: str | None) -> bool:

@@ -41,6 +41,11 @@ class Way:
         return self._chance("flips")
 
     @cached_property
+    def datagrams(self) -> Random:
+        """Which are lost or come twice, and when."""
+        return self._chance("datagrams")
+
+    @cached_property
     def parts(self) -> Random:
         """How much short writes and short reads take."""
         return self._chance("parts")
@@ -56,17 +61,18 @@ class Way:
 class SimulatedPipe(Pipe):
     """A Pipe whose Wire may change at any time.
 
-    on_write, on_end: called with what is handed to the network, and what becomes of it on the way.
+    on_write, on_datagram, on_end: called with what is handed to the network, and what becomes of it on the way.
     """
 
     connection: Connection
     key: int
     """Tells it from all others: twice the connection's number, one more for the way back."""
 
-    def __init__(self, way: Way, wire: Wire, *, on_write: OnWrite, on_end: OnEnd) -> None:
+    def __init__(self, way: Way, wire: Wire, *, on_write: OnWrite, on_datagram: OnDatagram, on_end: OnEnd) -> None:
         super().__init__(lambda: self.wire.latency, capacity=wire.capacity)
         self.way = way
         self._on_write = on_write
+        self._on_datagram = on_datagram
         self._on_end = on_end
         self._holed = False
         self._forsaken = False
@@ -153,6 +159,17 @@ class SimulatedPipe(Pipe):
             arrival = self._read_free = max(self._read_free, arrival) + size / wire.read_rate
         return arrival - now
 
+    def journeys(self, data: bytes) -> list[float]:
+        """See Pipe. One that a bit is flipped in is lost, too: whoever reads it would know."""
+        if self._forsaken or not self.passable:
+            return []
+        wire, chance = self.wire, self.way.datagrams
+        lost = chance.random() < 1 - (1 - wire.loss) * (1 - wire.corruption)
+        times = 0 if lost else 1 + (chance.random() < wire.copies)
+        self._on_datagram(self, data, times)
+        way = len(data) / min(wire.bandwidth, wire.read_rate)
+        return [way + self.way.delay(wire) + chance.uniform(0, wire.scatter) for _ in range(times)]
+
     def hold(self) -> None:
         """See Pipe."""
         self._holed = True
@@ -211,6 +228,8 @@ class SimulatedPipe(Pipe):
 
 
 OnWrite: TypeAlias = Callable[[SimulatedPipe, bytes, bytes], object]
+OnDatagram: TypeAlias = Callable[[SimulatedPipe, bytes, int], object]
+"""How often it will arrive comes last."""
 OnEnd: TypeAlias = Callable[[SimulatedPipe, bool], object]
 
 

@@ -33,6 +33,12 @@ class Wire(Struct, frozen=True, gc=False):
     longest_write: int | None = None
     """A write takes a part of drawn length, at most this; None: all that there is room for."""
     longest_read: int | None = None
+    loss: float = 0.0
+    """The probability that a datagram is lost."""
+    copies: float = 0.0
+    """The probability that a datagram arrives twice."""
+    scatter: float = 0.0
+    """Seconds that a datagram, or a copy of it, may take longer than another."""
     held: bool = False
     """Nothing arrives."""
     dials: Dials = "pass"

@@ -186,6 +186,23 @@ class SimulatedNetwork(Fabric):
         what = f"corrupt {_named(one)} {_named(other)}"
         return self._begin(what, Between(one, other, one_way), partial(replace, corruption=rate))
 
+    def scatter(
+        self,
+        one: str | None = None,
+        other: str | None = None,
+        *,
+        loss: float = 0.0,
+        copies: float = 0.0,
+        spread: float = 0.0,
+        one_way: bool = False,
+    ) -> Trouble:
+        """Datagrams are lost or come twice, with these probabilities, each up to `spread` seconds later than sent."""
+        _check(0 <= loss <= 1 and 0 <= copies <= 1, "loss and copies are probabilities, from 0 to 1")
+        _check(0 <= spread < inf, "a spread is at least 0 seconds")
+        what = f"scatter {_named(one)} {_named(other)}"
+        change = partial(replace, loss=loss, copies=copies, scatter=spread)
+        return self._begin(what, Between(one, other, one_way), change)
+
     def shrink(
         self, one: str | None = None, other: str | None = None, *, capacity: int, one_way: bool = False
     ) -> Trouble:

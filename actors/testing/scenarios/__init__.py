@@ -19,10 +19,13 @@ from actors.testing.scenarios import (
     middle,
     migrations,
     poison,
+    policies,
     raising,
     rings,
     scopes,
     sessions,
+    unreliable,
+    upgrades,
     weather,
 )
 from actors.testing.scenarios.registry import SCENARIOS, Scenario, scenario
@@ -46,10 +49,13 @@ __all__ = [
     "middle",
     "migrations",
     "poison",
+    "policies",
     "raising",
     "rings",
     "scenario",
     "scopes",
     "sessions",
+    "unreliable",
+    "upgrades",
     "weather",
 ]

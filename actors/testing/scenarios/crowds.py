@@ -103,7 +103,8 @@ async def hub_of(sim: Simulation, *, peers: int) -> None:
         sim[name].learn(sim["hub"].advert)
         sim.hold(name, "hub")
     await sim.until(lambda: all(sim.is_up(name, "hub") for name in names), "all peers linked")
-    await trio.sleep(rng.choice((0.0, 20.0)))  # 10 s up start the delays anew
+    steady = rng.choice((0.0, 20.0))  # 10 s up start the delays anew, and by then all know how many they are
+    await trio.sleep(steady)
     dials: list[float] = []
     sim.network.on_dial.append(lambda at, host, _: dials.append(at))
     began = sim.now()
@@ -113,7 +114,7 @@ async def hub_of(sim: Simulation, *, peers: int) -> None:
         if silently:
             await trio.sleep(sim.cfg.liveness.dead_after)  # until then the peers may believe that nothing happened
         else:
-            _dispersed(dials, began, peers)
+            _dispersed(dials, began, peers, told=steady > 0)
     back = sim.now()
     await sim.settle()
     recovery = 1.2 * cap + sim.cfg.handshake_timeout
@@ -123,12 +124,12 @@ async def hub_of(sim: Simulation, *, peers: int) -> None:
         assert value == -number, f"{name} asks the hub and gets {value!r}"
 
 
-def _dispersed(dials: Sequence[float], since: float, peers: int) -> None:
-    """The delays are drawn: attempts drift apart with time, the earliest cannot.
+def _dispersed(dials: Sequence[float], since: float, peers: int, *, told: bool) -> None:
+    """The delays are drawn: of those that were told how many they are (L7), also the first; attempts drift apart.
 
-    Within one tenth of a second there are no more than 6 in 10 after two seconds, and half after eight.
+    Within one tenth of a second there are no more than 8 in 10 of them, 6 in 10 after two seconds, half after eight.
     """
-    for index, at in enumerate(late := sorted(at for at in dials if at > since + 2.0)):
+    for index, at in enumerate(late := sorted(at for at in dials if at > since + (0.0 if told else 2.0))):
         at_once = sum(other < at + 0.1 for other in late[index:])
-        most = max(6.0, peers * (0.6 if at < since + 8.0 else 0.5))
+        most = max(6.0, peers * (0.8 if at < since + 2.0 else 0.6 if at < since + 8.0 else 0.5))
         assert at_once <= most, f"{at_once} of {peers} peers dial within 0.1 s, {at - since:.3f} s after the loss"

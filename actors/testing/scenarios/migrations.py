@@ -31,7 +31,7 @@ async def migrations(sim: Simulation) -> None:
         for _ in range(MOVES):
             for here, there in rng.choice((((one, other),), ((other, one),), ((one, other), (other, one)))):
                 if sim.is_up(here, there):
-                    nursery.start_soon(_move, sim, here, there)
+                    nursery.start_soon(move, sim, here, there)
             await trio.sleep(rng.uniform(0.0, 0.4))
             if rng.random() < 0.02:
                 await sim.inflict(Cut(one, other))
@@ -43,6 +43,7 @@ async def migrations(sim: Simulation) -> None:
     nobody_broke_the_protocol(sim)
 
 
-async def _move(sim: Simulation, here: str, there: str) -> None:
+async def move(sim: Simulation, here: str, there: str) -> None:
+    """Dial anew from this node, while a link is up (C7)."""
     with suppress(SendError):  # an ephemeral proxy that ends just now
         await sim[here].migrate(sim.to(there, "").node or sim[here].id, "memory")

@@ -17,6 +17,8 @@ STYLES = {
     "dial-failed": "yellow",
     "disconnected": "yellow",
     "advert-rejected": "yellow",
+    "peer-refused": "yellow",
+    "state-not-written": "bold red",
     "hostile-connection": "bold red",
     "duplicate-identity": "bold red",
     "connected": "green",

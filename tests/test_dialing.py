@@ -1,0 +1,143 @@
+"""Dials to one peer: how soon another address takes over, what is remembered of failures (PROTOCOL A4, C7, H12)."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+import trio
+from proxies import CFG, ID, KEYS, Bench, bench, virtual
+
+from actors.identity import NodeKey
+from actors.net.connecting.backoff import BackoffCfg
+from actors.net.connecting.upgrade import UpgradeCfg
+from actors.net.network import NetworkCfg
+from actors.net.proving.adverts import NodeAdvert
+from actors.node import open_node
+from actors.snapshots import AddressSnapshot
+from transports.addresses import TransportAddress
+from transports.base import Listener, Stream
+from transports.errors import AddressError, ConnectFailed
+
+FAR = NodeKey.from_seed(b"f" * 32)
+
+
+def know(nodes: Bench, *addresses: tuple[str, int], version: int = 1 << 60) -> None:
+    """Let b advertise these addresses, and a know that."""
+    advert = NodeAdvert.sign(KEYS["b"], list(addresses), version=version, created=0)
+    nodes["b"]._network.advert = advert
+    nodes["a"].learn(advert)
+
+
+def explained(nodes: Bench) -> dict[str, AddressSnapshot]:
+    """What a says of b's addresses, by the names in them."""
+    return {each.url.removeprefix("memory://"): each for each in nodes["a"].explain(ID["b"])}
+
+
+def names(nodes: Bench) -> list[str]:
+    """Which addresses a has dialed so far."""
+    return [name for _, host, name in nodes.wires.dials if host == "a"]
+
+
+async def up(nodes: Bench) -> float:
+    """Wait until a has a link to b, another one if it had one; the seconds that took."""
+    began = trio.current_time()
+    if nodes.wires.cut("a", "b"):
+        await nodes.until(lambda: not nodes.ready("a", "b"))
+    await nodes.until(lambda: nodes.ready("a", "b"))
+    return trio.current_time() - began
+
+
+@virtual
+async def test_a_favourite_in_a_black_hole_costs_less_than_a_second_and_is_not_dialed_first_again() -> None:
+    async with bench("b") as nodes:
+        await nodes.start("a", know=False, cfg=CFG)
+        nodes.wires.silent.add("hole")
+        know(nodes, ("memory://hole", 9), ("memory://b", 1))
+        nodes["a"].set_permanence(ID["b"], True)
+        assert await up(nodes) < 1.0
+        assert names(nodes) == ["hole", "b"]
+        assert explained(nodes)["hole"].error == "overtaken by a later dial"
+        assert await up(nodes) < CFG.backoff.first * 1.2 + 0.01
+        assert names(nodes)[2:] == ["b"]
+
+
+@virtual
+async def test_a_bad_address_is_tried_again_when_it_has_cooled_down() -> None:
+    async with bench("b") as nodes:
+        await nodes.start("a", know=False, cfg=NetworkCfg(upgrade=UpgradeCfg(first=600)))
+        nodes.wires.refused.add("bad")
+        know(nodes, ("memory://bad", 9), ("memory://b", 1))
+        nodes["a"].set_permanence(ID["b"], True)
+        await up(nodes)
+        for cooled, first in ((1.0, "b"), (16.0, "bad"), (16.0, "b"), (16.0, "bad")):
+            await trio.sleep(cooled)
+            dialed = len(names(nodes))
+            await up(nodes)
+            assert names(nodes)[dialed] == first
+        assert explained(nodes)["bad"].failures == 3
+
+
+@virtual
+async def test_what_never_answered_in_an_attempt_is_remembered_as_failed() -> None:
+    cfg = NetworkCfg(backoff=BackoffCfg(cap=2.0))
+    async with bench("b") as nodes:
+        await nodes.start("a", know=False, cfg=cfg)
+        nodes.wires.silent |= {"hole", "b"}
+        know(nodes, ("memory://hole", 9), ("memory://b", 1))
+        nodes["a"].set_permanence(ID["b"], True)
+        await nodes.until(lambda: nodes.state("a", "b") == "backoff")
+        assert {each.error for each in explained(nodes).values()} == {"no answer in time"}
+        assert all(each.failures for each in explained(nodes).values())
+
+
+# -- plain and secure (H12) -------------------------------------------------------------------------------------
+
+
+class Nowhere:
+    """A transport over which nobody is reached: dials hang or fail."""
+
+    serve = None
+
+    def __init__(self, scheme: str, dials: list[tuple[float, str]], *, hangs: bool) -> None:
+        self.scheme = scheme
+        self.secure = scheme == "tls"
+        self._dials = dials
+        self._hangs = hangs
+
+    async def dial(self, address: TransportAddress) -> Stream:
+        self._dials.append((trio.current_time(), str(address)))
+        await trio.lowlevel.checkpoint()
+        if self._hangs:
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._dials.append((trio.current_time(), f"gave up {address}"))
+        raise ConnectFailed(str(address), "nobody is there")
+
+    async def listen(self, address: TransportAddress) -> Listener:
+        raise AddressError(f"{address} is only to be dialed")
+
+
+@virtual
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+async def test_plain_is_dialed_when_secure_is_given_up_and_somebody_named_it_for_this_peer(
+    hangs: bool, named: bool
+) -> None:
+    dials: list[tuple[float, str]] = []
+    transports = (Nowhere("tls", dials, hangs=hangs), Nowhere("tcp", dials, hangs=False))
+    urls = [("tls://far.example:1", 1), ("tls://far.example:2", 1), ("tcp://far.example:3", 9)]
+    advert = NodeAdvert.sign(FAR, urls, version=1, created=0)
+    async with open_node(
+        KEYS["a"], listen=(), transports=transports, cfg=NetworkCfg(insecure=True), adverts=(advert,), random=Random(0)
+    ) as a:
+        if named:
+            a._network.peers.open(FAR.id).schemes = ("tcp",)
+        a.set_permanence(FAR.id, True)
+        await trio.sleep(29)
+        a.set_permanence(FAR.id, False)
+    first = {what: at for at, what in reversed(dials)}
+    assert ("tcp://far.example:3" in first) is named
+    if named and hangs:
+        assert first["tcp://far.example:3"] == first["gave up tls://far.example:1"] >= CFG.handshake_timeout
