@@ -122,6 +122,7 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
         ("resumed", count(proxy.reconnects)),
         ("resent", count(proxy.resent)),
         ("duplicates", count(proxy.duplicates_dropped)),
+        ("dropped", Text(count(proxy.dropped), "yellow" if proxy.dropped else "")),
         ("failures", count(proxy.failures)),
         ("next try in", span(proxy.retry_in)),
     ]
