@@ -97,6 +97,7 @@ class Crowd:
             connections=1,
             reconnects=0,
             resent=0,
+            dropped=0,
             duplicates_dropped=0,
             dropped=0,
             queued=place % 3,
