@@ -76,6 +76,7 @@ class Remembered:
                     network.peers.open(node)
                     network.runtime.tell_nowait(ROUTER, SetPermanence(node, True, holder))
         self._adverts.clear()
+        self._changed.clear()  # it is what lies on the disk
 
     # -- from then on -----------------------------------------------------------------------------------
 

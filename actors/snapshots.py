@@ -8,8 +8,8 @@ from msgspec import Struct
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
-class Snapshot(Struct, frozen=True, kw_only=True):
-    """One moment's figures."""
+class Snapshot(Struct, frozen=True, kw_only=True, gc=False):
+    """One moment's figures. There are many of them, and no circles: the collector need not look at them."""
 
 
 class LedgerSnapshot(Snapshot):

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from planting import Bug
 
+_ADMISSION = "actors.admission"
 _CONNECTION = "actors.net.transport_connection"
 _CONTEST = "actors.net.connecting.contest"
+_DIALING = "actors.net.dialing"
 _HANDSHAKE = "actors.net.proving.handshake"
 _LIFE = "actors.net.life.table"
 _LINK = "actors.net.session.link"
@@ -419,6 +421,50 @@ INVENTED = (
         needs="a better address that works until it is used",
         found_by="upgrade",
         seeds=(2, 8, 13),
+    ),
+    Bug(
+        name="retry-after-ends-with-its-proxy",
+        module=_DIALING,
+        right="        if record.quiet_until > now:\n",
+        wrong="        if False:\n",
+        undoes="what a node asked for in signed words holds for the next proxy, too (H7)",
+        breaks=("P5",),
+        needs="a second message to a node that is full, soon after the first has expired",
+        found_by="policies",
+        seeds=(1, 2, 3),
+    ),
+    Bug(
+        name="who-has-denied-is-dialed-again",
+        module=_DIALING,
+        right="        if record.denied:\n",
+        wrong="        if False:\n",
+        undoes="after a signed denial nobody dials before there is a newer advert (H7)",
+        breaks=("P5",),
+        needs="a second message to a node that has denied the first",
+        found_by="policies",
+        seeds=(2, 4, 6),
+    ),
+    Bug(
+        name="kept-places-are-for-all",
+        module=_ADMISSION,
+        right="        if not visit.permanent:\n",
+        wrong="        if False:\n",
+        undoes="places are kept for permanent peers (H8)",
+        breaks=("P5",),
+        needs="a crowd that comes before the permanent peer",
+        found_by="policies",
+        seeds=(1, 3, 7),
+    ),
+    Bug(
+        name="a-lost-number-is-never-told",
+        module=_PEERS,
+        right="self.incarnation, self.accepted = incarnation, ConnectionID(incarnation, 0)",
+        wrong="self.incarnation, self.accepted = incarnation, None",
+        undoes="who only calls a node says which run of it is known (C2, I3)",
+        breaks=("P6",),
+        needs="a node that lost its state while its clock is behind, and that only its peer dials",
+        found_by="clock-set-back",
+        seeds=(1000010, 1000024, 1000036),
     ),
 )
 

@@ -98,7 +98,7 @@ class Asker(Engine):
     async def through(self, msg: Through) -> str:
         match msg.how:
             case "once":
-                return str(await self.ask(msg.to, Add(1)))
+                return f"{await self.ask(msg.to, Add(1))} at {trio.current_time()}"
             case "both":
                 return await self._both(msg.to)
             case "in time":
@@ -199,6 +199,21 @@ class Wired(Engine):
     @on(Look)
     def look(self, _: Look) -> str:
         return str(self.wire.lock)
+
+
+class Ported(Engine):
+    """Its port changes a field that no handler looks at."""
+
+    touched: int = 0
+
+    async def port(self) -> None:
+        await trio.sleep(1)
+        self.touched += 1
+        await trio.sleep_forever()
+
+    @on(Add)
+    def add(self, msg: Add) -> int:
+        return msg.amount
 
 
 class Wild(Engine):

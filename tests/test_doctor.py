@@ -152,6 +152,28 @@ def test_a_state_folder_that_others_may_use_or_that_is_damaged_is_told(tmp_path:
     assert found("state", state_dir=tmp_path / "file").verdict is PROBLEM
 
 
+def test_whom_a_node_deals_with_is_said_and_whether_that_is_whom_it_is_to_link_to() -> None:
+    assert found("policy").what == "deals with everybody; 10000 peers at a time"
+    limits = Limits(links=5, links_kept=2)
+    some = found("policy", allow=("192.0.2.0/24",), deny=(str(ADVERT.id),), limits=limits)
+    words = "deals with the 1 entries of allow but the 1 of deny; 5 peers at a time, 2 of them only for permanent links"
+    assert (some.verdict, some.what) == (OK, words)
+    denied = found("policy", peers=(str(ADVERT),), deny=(str(ADVERT.id),))
+    assert (denied.verdict, denied.what) == (WARNING, f"deny forbids what peers asks for: {ADVERT.id.short}")
+    other = str(NodeKey.from_seed(b"o" * 32).id)
+    full = found("policy", peers=(str(ADVERT), other), limits=Limits(links=1))
+    assert (full.verdict, full.what) == (WARNING, "2 permanent peers, and places for 1")
+
+
+def test_a_peer_that_is_named_by_its_node_id_alone_has_to_be_known(tmp_path: Path) -> None:
+    peer = (str(ADVERT.id),)
+    assert found("adverts", peers=peer).verdict is WARNING
+    StateDir(tmp_path / "state").store_peer(ADVERT.id, PeerRecord(ADVERT.data))
+    assert found("adverts", peers=peer, state_dir=tmp_path / "state").verdict is OK
+    (tmp_path / "friends").write_text(f"{ADVERT}\n")
+    assert found("adverts", peers=peer, adverts=(tmp_path / "friends",)).verdict is OK
+
+
 def test_adverts_are_read(tmp_path: Path) -> None:
     (tmp_path / "friends").write_text(f"# ours\n{ADVERT}\n")
     finding = found("adverts", peers=(str(ADVERT),), adverts=(tmp_path / "friends",))

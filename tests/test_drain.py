@@ -7,7 +7,7 @@ from proxies import ID, KEYS, Bench, Item, Journal, bench, virtual
 from test_hostile_peers import stranger_at
 
 from actors.engine import Engine, on
-from actors.events import DialFailed
+from actors.events import Connected, DialFailed
 from actors.identity import EngineID
 from actors.net.messages import Bye, GoAway
 from actors.net.network import NetworkCfg
@@ -112,6 +112,7 @@ async def test_nobody_can_connect_to_a_node_that_stops() -> None:
             await trio.sleep(1)
             nodes["c"].set_permanence(ID["b"], True)
             await nodes.until(lambda: nodes.running["c"].events(DialFailed))
+        assert nodes.running["c"].events(Connected) == []
         assert all("listens there" in event.why for event in nodes.running["c"].events(DialFailed))
 
 

@@ -1,4 +1,4 @@
-"""`scripts/hostile` and `scripts/storm`: figures beside their targets, in small."""
+"""`scripts/hostile`, `scripts/storm` and `scripts/dashboard-cost`: figures beside their targets, in small."""
 
 from __future__ import annotations
 
@@ -81,8 +81,24 @@ def test_a_storm_in_small() -> None:
     assert [figure["measured"] for figure in figures[-4:]] == [0, 0, 0, 0], "exit code, missing, twice, not arrived"
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_cost_of_a_dashboard_in_small() -> None:
+    done = run("dashboard-cost", "--part", "cost", "--part", "lag", "--seconds", "1", "--json")
+    assert done.returncode in (0, 1), done.stderr  # a second on a busy machine says nothing
+    assert [figure["unit"] for figure in figures_of(done)] == ["%", "ms"]
+    assert figures_of(done)[0]["measured"] > 0
+
+
 @pytest.mark.parametrize(
-    ("script", "options"), [("hostile", ["--rows", "3"]), ("hostile", ["--size", "2"]), ("storm", ["--peers", "0"])]
+    ("script", "options"),
+    [
+        ("hostile", ["--rows", "3"]),
+        ("hostile", ["--size", "2"]),
+        ("storm", ["--peers", "0"]),
+        ("dashboard-cost", ["--seconds", "0"]),
+        ("dashboard-cost", ["--part", "nothing"]),
+    ],
 )
 def test_what_cannot_be_is_said(script: str, options: list[str]) -> None:
     done = run(script, *options)

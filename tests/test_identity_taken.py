@@ -107,6 +107,16 @@ async def test_two_friends_that_know_different_numbers_are_not_taken_for_two_nod
         assert nodes.ready("b", "c")
 
 
+@virtual
+async def test_the_same_word_by_several_dials_is_one_word() -> None:
+    async with bench("a") as nodes:
+        network = (await nodes.start("b", boot=10))._network
+        for _ in range(3):
+            network.outlived(ID["a"], Incarnation(20, 1))
+        assert network.incarnation.boot == 21
+        assert network.taken == ""
+
+
 async def _claim(nodes: Bench, boot: int) -> str:
     """A stranger proves to be h, and says that it knows another run of b. What it is told."""
     stranger = await stranger_at(nodes, "b")

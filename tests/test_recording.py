@@ -80,6 +80,17 @@ def test_chance_the_clock_and_what_an_engine_looks_at_are_the_same_again(tmp_pat
         assert performance.last[-1].did.startswith(f"replied {reply!r}")
 
 
+def test_guards_of_a_recorded_engine_are_counted_as_its_own(tmp_path: Path) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        odds = runtime.spawn(app.Odds(), "odds")
+        await runtime.ask(odds, app.Look("guarded"))
+        cell = runtime.find("odds")
+        assert cell is not None
+        assert cell.work.hits == {app.Odds.guarded: 1}
+
+    record(tmp_path, scenario)
+
+
 def test_chance_outside_of_handlers_goes_on_as_ever(tmp_path: Path) -> None:
     async def scenario(runtime: Runtime) -> None:
         odds = runtime.spawn(app.Odds(), "odds")
@@ -194,6 +205,36 @@ def test_a_handler_that_uses_what_is_not_recorded_is_found_out(tmp_path: Path) -
     assert performance.failed is not None
     assert performance.failed.code == "replay_diverged"
     assert "message 1 of wild: its handler did something else" in str(performance.failed)
+
+
+def test_a_field_that_a_port_has_changed_is_found_out_where_the_next_part_begins(tmp_path: Path) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        ported = runtime.spawn(app.Ported(), "ported")
+        await runtime.ask(ported, app.Add(0))
+        await trio.sleep(2)
+        for n in range(6_000):
+            await runtime.tell(ported, app.Add(n))
+        await runtime.ask(ported, app.Add(0))
+
+    record(tmp_path, scenario, largest=300_000)
+    performance = again(tmp_path)
+    assert "ported differs after message" in str(performance.failed)
+    assert "touched is 0, and was 1" in str(performance.failed)
+
+
+def test_a_life_that_cannot_be_run_again_does_not_count_for_the_next(tmp_path: Path) -> None:
+    async def scenario(runtime: Runtime) -> None:
+        wired = runtime.spawn(app.Wired(), "wired")
+        await runtime.ask(wired, app.Pull(trio.Lock(), 4))
+        with pytest.raises(Crashed):
+            await runtime.ask(wired, app.Look("x"))
+        await runtime.ask(wired, app.Add(5))
+
+    record(tmp_path, scenario)
+    assert again(tmp_path, to_crash=True).failed is not None
+    performance = again(tmp_path, to=3)
+    assert performance.failed is None
+    assert performance.last[-1].after["pulled"] == "5"
 
 
 def test_an_engine_that_cannot_be_run_again_keeps_no_other_from_it(tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from random import Random
+from typing import Any
 
 import pytest
 import trio
@@ -22,7 +24,9 @@ from actors.runtime.codec import encode as message
 from actors.testing.network.wires import SimulatedNetwork
 from transports.base import Datagrams
 from transports.errors import ConnectionLost
+from transports.memory.connection import Connection
 from transports.quic.beside import UNREAD, UNSENT, Beside
+from transports.quic.connection import Connection as QuicConnection
 
 UNRELIABLE = TransportPrefs(reliability="unreliable")
 
@@ -129,6 +133,25 @@ async def test_a_datagram_that_is_none_costs_its_connection(strange: bytes) -> N
         await nodes["a"].send(nodes.to("b"), Item(1))
 
 
+@virtual
+async def test_a_datagram_that_came_before_the_proof_is_nobodys() -> None:
+    network = wires()
+    async with bench("a", "b", wires=network) as nodes:
+        early: list[bool] = []
+
+        def throw(connection: Connection) -> None:
+            for end in connection.dialer, connection.acceptor:
+                assert end.datagrams is not None
+                early.append(end.datagrams.send_nowait(thrown(1, 7)))
+
+        network.connected = throw  # type: ignore[method-assign]
+        await nodes["a"].send(nodes.to("b"), Item(2))
+        await trio.sleep(1)
+        assert early == [True, True]
+        assert nodes.journal("b").numbers() == [2]
+        assert nodes.journal("a").numbers() == []
+
+
 class Breaking:
     """Takes some datagrams; then the connection turns out to be lost."""
 
@@ -220,6 +243,40 @@ def test_what_cannot_be_said_of_datagrams(wrong: dict[str, float]) -> None:
 
 
 # -- QUIC --------------------------------------------------------------------------------------------------
+
+
+class Narrow(QuicConnection):
+    """Of a connection: that it sends datagrams before anything of the stream, and how little it may send at a time."""
+
+    def __init__(self) -> None:
+        self._datagrams_pending = deque()
+        self.streamed = self.thrown = 0
+
+    def send_datagram_frame(self, data: bytes) -> None:
+        self._datagrams_pending.append(data)
+
+    def datagrams_to_send(self, now: float) -> list[tuple[bytes, Any]]:
+        """Two packets in each turn: whoever is first has them all."""
+        if self.window:
+            if self._datagrams_pending:
+                self.thrown += len([self._datagrams_pending.popleft() for _ in range(2)])
+            else:
+                self.streamed += 2
+            self.window = False
+        return []
+
+    window = True
+
+
+def test_neither_the_stream_nor_datagrams_ever_wait_for_the_other_to_be_done() -> None:
+    connection, waiting = Narrow(), Beside()
+    for now in range(100):
+        while waiting.put(bytes(1000)):
+            pass
+        connection.window = True
+        waiting.leaving(connection, now)
+        assert not connection._datagrams_pending
+    assert connection.streamed == connection.thrown == 100
 
 
 def test_datagrams_that_nobody_sends_or_reads_are_bounded() -> None:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from actors.config import NodeConfig, SettingError, advert_lines
+from actors.admission import sorted_out
+from actors.config import UNLIMITED, NodeConfig, SettingError, advert_lines
 from actors.console.doctor_words import Finding, good, problem, warning
 from actors.control.sockets import MAX_PATH, runtime_directory
 from actors.errors import ActorError
@@ -36,6 +37,7 @@ def node(config: NodeConfig) -> Iterator[Finding]:
     yield from _key(config)
     yield from _state(config.state_dir)
     yield from _adverts(config)
+    yield _policy(config)
     yield _control(config.name)
 
 
@@ -175,6 +177,23 @@ def _remembered(path: Path | None) -> set[NodeID]:
     with suppress(ActorError):
         return {node for node, record in StateDir(path).peers().items() if record.advert is not None}
     return set()
+
+
+def _policy(config: NodeConfig) -> Finding:
+    """Whom it deals with, and whether that is whom it is to have a link to."""
+    links, peers = config.limits.links, set[NodeID]()
+    with suppress(ActorError):  # that is said of the adverts
+        peers = {peer if isinstance(peer, NodeID) else peer.id for peer in map(parse_peer, config.peers)}
+    if forbidden := peers & sorted_out(config.deny)[0]:
+        words = ", ".join(sorted(node.short for node in forbidden))
+        return warning("policy", f"deny forbids what peers asks for: {words}", "take it out of one of the two")
+    if len(peers) > links:
+        return warning("policy", f"{len(peers)} permanent peers, and places for {links}", "raise limits.links")
+    whom = f"the {len(config.allow)} entries of allow" if config.allow else "everybody"
+    but = f" but the {len(config.deny)} of deny" if config.deny else ""
+    most = "any number of" if links == UNLIMITED else str(links)
+    kept = f", {config.limits.links_kept} of them only for permanent links" if config.limits.links_kept else ""
+    return good("policy", f"deals with {whom}{but}; {most} peers at a time{kept}")
 
 
 def _control(name: str) -> Finding:

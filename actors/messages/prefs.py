@@ -8,7 +8,13 @@ from msgspec import Struct
 
 
 class TransportPrefs(Struct, frozen=True, gc=False):
-    """What a message asks of its transport (spec: TransportPrefs)."""
+    """What a message asks of its transport (spec: TransportPrefs).
+
+    An *unreliable* `tell` or `send` to another node is sent once at most, in no order: as a datagram where the
+    transport has any, else in its stream. It may be lost without a word; `send` returns once it is Sent. Until then it
+    takes room in the outbox and may expire; where no datagram can carry it, it is Refused("too_large"). An `ask` is
+    always reliable, and so is what stays within a node.
+    """
 
     ordering: Literal["ordered", "unordered"] = "ordered"
     reliability: Literal["reliable", "unreliable"] = "reliable"

@@ -512,6 +512,7 @@ class NodeProxy(Engine):
             self._leave()
             self.session.close("the proxy has ended")
             self.session.changes = DEAF
+            self.entry.outbox.transmit.held = _unheard
             self.delivery.leave()
             if not self.entry.outbox.closed:
                 self.settling.stopped()

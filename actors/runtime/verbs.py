@@ -29,7 +29,8 @@ class Verbs:
     `tell` returns when the message is accepted, usually without giving way; whatever happens to it later is a dead
     letter at most. It raises if the message could not be accepted in time, or ever. A target that does not exist is
     no error of `tell`: the message is a dead letter; that this node has stopped is one: Refused("node_stopped").
-    `send` and `ask` raise every outcome but the good one.
+    `send` and `ask` raise every outcome but the good one. `prefs` may make a message for another node unreliable: see
+    TransportPrefs.
     """
 
     def __init__(self, runtime: Runtime, sender: EngineID) -> None:

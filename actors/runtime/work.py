@@ -59,6 +59,7 @@ class Work:
 
     def held(self, action: object) -> None:
         """The guard of this action held for the message."""
+        action = getattr(action, "__wrapped__", action)  # of an engine that is recorded
         self.hits[action] = self.hits.get(action, 0) + 1
 
     def crashed(self, sender: EngineID, message: object, now: float) -> None:

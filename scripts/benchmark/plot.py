@@ -12,12 +12,13 @@ from math import log10
 
 from benchmark.results import Result, shown
 
-LEFT, BARS, RIGHT = 470, 420, 90
+LEFT, BARS, RIGHT = 690, 420, 90
 WIDTH = LEFT + BARS + RIGHT
 STEP = 26
 CURVE_HEIGHT = 220
 INK, PALE, GOOD, BAD, GREY = "#222222", "#dddddd", "#2a7f62", "#b5482f", "#8a8f98"
 COLOURS = ("#2a7f62", "#b5482f", "#3b5b92")
+LEGEND = "dotted: as the other, or as the target; black: the target; grey: the moonshot"
 FONT = "font-family='system-ui, sans-serif' font-size='13'"
 
 
@@ -31,6 +32,7 @@ def picture(results: Sequence[Result]) -> str:
         f"<svg xmlns='http://www.w3.org/2000/svg' width='{WIDTH}' height='{height}' {FONT} fill='{INK}'>",
         f"<rect width='{WIDTH}' height='{height}' fill='white'/>",
         _text(16, 26, "trio-actors beside its floors and peers", "font-size='17' font-weight='600'"),
+        _text(LEFT, 26, LEGEND, f"fill='{GREY}' font-size='11'"),
         *_bars(measured),
         *(_curves(curves, top + 50) if curves else ()),
         "</svg>",
@@ -61,8 +63,8 @@ def _bars(measured: Sequence[Result]) -> Iterator[str]:
         ratio = result.ratio or 1.0
         colour = GREY if result.goal is None else GOOD if result.goal.reached(ratio) else BAD
         start, end = sorted((x(1), x(max(_worth(result, ratio), low))))
-        yield _text(16, y + 14, f"{result.row}  {result.what}"[:50])
-        yield _text(LEFT - 12, y + 14, f"{result.against}"[:26], f"text-anchor='end' fill='{GREY}' font-size='11'")
+        yield _text(16, y + 14, f"{result.row}  {result.what}"[:56])
+        yield _text(LEFT - 12, y + 14, result.against[:44], f"text-anchor='end' fill='{GREY}' font-size='11'")
         yield f"<rect x='{start:.1f}' y='{y + 3}' width='{max(end - start, 1):.1f}' height='14' fill='{colour}'/>"
         if result.goal is not None:
             yield _tick(x(_worth(result, result.goal.target)), y, INK)

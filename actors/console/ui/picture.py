@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Any
 
 from msgspec import Struct
@@ -12,7 +13,7 @@ from actors.console.ui import actions
 from actors.console.ui.desk import Desk
 from actors.console.ui.places import CLUSTER, Place, Sight
 from actors.console.ui.problems import Problem
-from actors.console.ui.watch import NodeWatch, Watch
+from actors.console.ui.watch import EventLine, NodeWatch, Watch
 from actors.snapshots import DeadLetterSnapshot, EngineSnapshot, ProxySnapshot
 
 WHOLE_ID = 52
@@ -22,13 +23,23 @@ PREFIX = 40
 """Dead letters of one reason differ in their details; so much of an outcome is its reason at most."""
 
 
-class Item(Struct, frozen=True):
-    """A row: what it is about, its key, what is found by a filter, and where it leads."""
+class Item(Struct, frozen=True, gc=False):
+    """A row: its key, what it is about, and what that means. Of ten thousand rows only a few are ever asked."""
 
     key: str
     value: Any
-    words: str
-    opens: Place | None = None
+    tell: Callable[[Any], str]
+    lead: Callable[[Any], Place | None] = lambda _: None
+
+    @property
+    def words(self) -> str:
+        """What is found by a filter."""
+        return self.tell(self.value)
+
+    @property
+    def opens(self) -> Place | None:
+        """Where it leads."""
+        return self.lead(self.value)
 
 
 class Picture(Struct, frozen=True):
@@ -111,38 +122,53 @@ def _items(watch: Watch, problems: Sequence[Problem], desk: Desk) -> list[Item]:
                 for name, proxy in all_links(watch)
                 if place.node in (name, watch.names.get(proxy.peer_id))
             ]
-            return [_link(watch, name, proxy) for name, proxy in mine]
+            return _links(watch, mine)
         case "links":
-            return _sorted([_link(watch, *link) for link in all_links(watch)], LINK_SORTS, desk.sort)
+            return _sorted(_links(watch, all_links(watch)), LINK_SORTS, desk.sort)
         case "link":
-            return [Item(action.command, action, action.words) for action in page_actions(watch, desk)]
+            return [Item(action.command, action, attrgetter("words")) for action in page_actions(watch, desk)]
         case "engines":
             engines = [(node.name, engine) for node in watch.nodes.values() for engine in node.engines]
             engines.sort(key=lambda one: is_network(one[1].name))
             return _sorted([_engine(*one) for one in engines], ENGINE_SORTS, desk.sort)
         case "events":
             first = watch.heard_events - len(watch.events)
-            return [
-                Item(str(first + number), line, f"{line.node} {line.event} {line.words}")
-                for number, line in enumerate(watch.events)
-            ]
+            return [Item(str(first + number), line, _event_words) for number, line in enumerate(watch.events)]
         case "letters":
             return letters(watch)
     return []
 
 
+def _event_words(line: EventLine) -> str:
+    return f"{line.node} {line.event} {line.words}"
+
+
 def _node(node: NodeWatch) -> Item:
-    return Item(node.name, node, f"{node.name} {node.state}", Place("node", node=node.name))
+    return Item(node.name, node, lambda node: f"{node.name} {node.state}", lambda node: Place("node", node=node.name))
 
 
-def _link(watch: Watch, name: str, proxy: ProxySnapshot) -> Item:
-    words = f"{name} {watch.name_of(proxy)} {proxy.state} {proxy.transport} {proxy.permanence}"
-    return Item(f"{name} {proxy.peer_id}", (name, proxy), words, Place("link", node=name, peer=proxy.peer_id))
+def _links(watch: Watch, links: Iterable[tuple[str, ProxySnapshot]]) -> list[Item]:
+    def words(link: tuple[str, ProxySnapshot]) -> str:
+        name, proxy = link
+        return f"{name} {watch.name_of(proxy)} {proxy.state} {proxy.transport} {proxy.permanence}"
+
+    return [Item(f"{link[0]} {link[1].peer_id}", link, words, _to_link) for link in links]
+
+
+def _to_link(link: tuple[str, ProxySnapshot]) -> Place:
+    return Place("link", node=link[0], peer=link[1].peer_id)
 
 
 def _engine(name: str, engine: EngineSnapshot) -> Item:
-    words = f"{name} {engine.name} {engine.type} {engine.state}"
-    return Item(f"{name}/{engine.name}", (name, engine), words, Place("engine", node=name, engine=engine.name))
+    return Item(f"{name}/{engine.name}", (name, engine), _engine_words, _to_engine)
+
+
+def _engine_words(at: tuple[str, EngineSnapshot]) -> str:
+    return f"{at[0]} {at[1].name} {at[1].type} {at[1].state}"
+
+
+def _to_engine(at: tuple[str, EngineSnapshot]) -> Place:
+    return Place("engine", node=at[0], engine=at[1].name)
 
 
 def _problem(watch: Watch, problem: Problem) -> Item:
@@ -153,7 +179,7 @@ def _problem(watch: Watch, problem: Problem) -> Item:
         opens = Place("link", node=found.node, peer=found.peer)
     else:
         opens = Place("letters") if found.code == "dead_letters" else Place("node", node=found.node)
-    return Item(" ".join(found.key), problem, f"{found.code} {found.where} {found.cause}", opens)
+    return Item(" ".join(found.key), problem, lambda _: f"{found.code} {found.where} {found.cause}", lambda _: opens)
 
 
 def letters(watch: Watch) -> list[Item]:
@@ -165,10 +191,12 @@ def letters(watch: Watch) -> list[Item]:
             kind = (node.name, letter.outcome.partition(":")[0][:PREFIX])
             counts[kind] += 1
             last[kind] = letter
-    return [
-        Item(" ".join(kind), (*kind, number, last[kind]), f"{' '.join(kind)} {last[kind].to} {last[kind].tag}")
-        for kind, number in counts.most_common()
-    ]
+    return [Item(" ".join(kind), (*kind, number, last[kind]), _letter_words) for kind, number in counts.most_common()]
+
+
+def _letter_words(kind: tuple[str, str, int, DeadLetterSnapshot]) -> str:
+    node, reason, _, last = kind
+    return f"{node} {reason} {last.to} {last.tag}"
 
 
 def _matching(items: list[Item], words: str) -> list[Item]:
@@ -226,5 +254,8 @@ def sorted_by(desk: Desk) -> str:
 
 
 def _sorted(items: list[Item], sorts: Sorts, number: int) -> list[Item]:
-    _, key = sorts[number % len(sorts)]
+    place = number % len(sorts)
+    if not place:
+        return items  # they come by name
+    _, key = sorts[place]
     return sorted(items, key=lambda item: key(item.value))

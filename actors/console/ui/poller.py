@@ -19,6 +19,8 @@ ENGINES_EVERY = 3
 """So many questions for one about all engines, where nobody looks at them."""
 PATIENCE = 3.0
 """Seconds after which a node that does not answer is silent."""
+_GOLDEN = 0.618
+"""Its multiples lie evenly between whole numbers, however many there are."""
 _SETTLE = 0.05
 """Seconds for a node that stops to remove its socket, after it has closed its connections."""
 
@@ -34,6 +36,8 @@ class Poller:
         self._apply = apply
         self._focus = focus
         self._nudges: dict[str, trio.Event] = {}
+        self._places: dict[str, float] = {}
+        """Of each node within a second, from 0 to 1."""
 
     async def run(self) -> None:
         """Until cancelled. Nodes that appear are asked too."""
@@ -46,6 +50,13 @@ class Poller:
                         nursery.start_soon(self._watch, path)
                 await trio.sleep(EVERY)
 
+    def look(self, place: Place) -> None:
+        """The person looks here now: ask those that have more to tell of it than they have told."""
+        if place.page in ("engines", "letters"):
+            self.nudge()
+        elif place.page in ("link", "engine") and place.node in self._nudges:
+            self._nudges[place.node].set()
+
     def nudge(self) -> None:
         """Ask now: somebody wants to see it."""
         for event in self._nudges.values():
@@ -54,6 +65,7 @@ class Poller:
     async def _watch(self, path: Path) -> None:
         """One node, over all its lives."""
         name = path.stem
+        self._places[name] = len(self._places) * _GOLDEN % 1
         self._apply(lambda watch, now: watch.node(name, now))
         while True:
             try:
@@ -87,7 +99,8 @@ class Poller:
             if patience.cancelled_caught:
                 self._failed(name, "silent", "it is connected to, and does not answer")
             turn += 1
-            await self._pause(name)
+            # Of many nodes not all at once: a key that is pressed meanwhile would wait for them.
+            await self._pause(name, EVERY * (0.5 + self._places[name]) if turn == 1 else EVERY)
 
     async def _ask(self, control: ControlClient, name: str, turn: int) -> None:
         node, proxies = await control.node(), await control.proxies()
@@ -132,9 +145,9 @@ class Poller:
             pass  # the questions find out
         self._nudges.setdefault(path.stem, trio.Event()).set()
 
-    async def _pause(self, name: str) -> None:
+    async def _pause(self, name: str, seconds: float = EVERY) -> None:
         event = self._nudges[name] = trio.Event()
-        with trio.move_on_after(EVERY):
+        with trio.move_on_after(seconds):
             await event.wait()
 
     def _failed(self, name: str, state: str, why: str) -> None:

@@ -12,7 +12,7 @@ from actors.console.exits import Interrupted
 from actors.console.ui.actions import Able, Action
 from actors.console.ui.desk import Desk, Go, Quit, Run
 from actors.console.ui.keyboard import Keyboard
-from actors.console.ui.picture import sight
+from actors.console.ui.picture import Picture, sight
 from actors.console.ui.running import run_action
 from actors.console.ui.screen import Screen
 from actors.console.ui.stage import Stage
@@ -46,6 +46,8 @@ class Shell:
         self._terminal = terminal
         self._screen = Screen()
         self._painting = trio.Lock()
+        self._seen: Picture | None = None
+        """What the person sees, until a key changes it: what a key means there is found in it."""
 
     async def run(self) -> None:
         """Until somebody quits."""
@@ -74,7 +76,8 @@ class Shell:
         if key == "redraw":
             self._screen.forget()
             return False
-        match self._desk.press(key, sight(self._stage.picture(self._desk))):
+        seen, self._seen = self._seen or self._stage.picture(self._desk), None
+        match self._desk.press(key, sight(seen)):
             case Quit():
                 return True
             case Run(action):
@@ -98,10 +101,17 @@ class Shell:
             await trio.sleep(FRAME)
 
     async def _paint(self) -> None:
-        async with self._painting:
+        try:
+            self._painting.acquire_nowait()  # a key is answered before what has just been heard is read
+        except trio.WouldBlock:
+            await self._painting.acquire()
+        try:
             size = self._terminal.size()
-            lines = frame(self._stage.picture(self._desk), *size, strftime("%H:%M:%S", localtime()))
+            self._seen = self._stage.picture(self._desk)
+            lines = frame(self._seen, *size, strftime("%H:%M:%S", localtime()))
             await self._terminal.write(self._screen.paint(lines, size))
+        finally:
+            self._painting.release()
 
     # -- signals ------------------------------------------------------------------------------------------
 

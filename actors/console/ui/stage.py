@@ -82,7 +82,7 @@ class Live:
         """Ask at once where the person looks now. Held still, news wait; let go, they come into the picture."""
         if desk.place != self._place:
             self._place = desk.place
-            self._poller.nudge()
+            self._poller.look(desk.place)
         if desk.paused:
             self._held_at = self._held_at or trio.current_time()
             return

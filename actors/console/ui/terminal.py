@@ -102,8 +102,7 @@ class Terminal:
             return data
 
     async def write(self, data: bytes) -> None:
-        """Returns when the terminal has taken it."""
-        await trio.lowlevel.checkpoint()
+        """Returns when the terminal has taken it; what it takes at once is there before anybody else has a turn."""
         while data:
             try:
                 data = data[os.write(self._fd, data) :]
@@ -111,6 +110,7 @@ class Terminal:
                 await trio.lowlevel.wait_writable(self._fd)
             except OSError as error:
                 raise _lost(error) from None
+        await trio.lowlevel.checkpoint()
 
     def _write_now(self, data: bytes) -> None:
         while data and select.select((), (self._fd,), (), _LAST_WORDS)[1]:

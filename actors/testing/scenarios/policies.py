@@ -62,16 +62,20 @@ async def policies(sim: Simulation) -> None:
     await sim.start(*names, setup=cast(sim), know=False)
     for name in names:
         sim[name].learn(sim["hub"].advert)
+    late = friends[rng.randint(0, len(friends)) :]  # held only when the crowd is there
     for name in friends:
         sim["hub"].learn(sim[name].advert)
-        sim.hold("hub", name)
-        if rng.random() < 0.5:
-            sim.hold(name, "hub")
+        if name not in late:
+            sim.hold("hub", name)
+            if rng.random() < 0.5:
+                sim.hold(name, "hub")
     refusals = _Refusals(sim, names)
     async with trio.open_nursery() as nursery:
         for name in rng.sample([*crowd, *denied] * 2, 2 * len(crowd + denied)):
             nursery.start_soon(_knock, sim, name, rng.choice((1.0, 3.0, 100.0)))
             await trio.sleep(rng.choice((0.0, 0.0, 0.5, 5.0)))
+        for name in late:
+            sim.hold("hub", name)
         for _ in range(rng.randint(1, 3)):
             await trio.sleep(rng.uniform(0, 5))
             await sim.inflict(Cut("hub", rng.choice(friends + crowd), rng.choice(("", "", "hub"))))
