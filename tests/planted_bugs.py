@@ -26,6 +26,7 @@ _SESSION = "actors.net.session.session"
 _SLOTS = "actors.net.proving.slots"
 _TRANSMIT = "actors.net.session.transmit"
 _UNRELIABLE = "actors.net.session.unreliable"
+_UPGRADE = "actors.net.connecting.upgrade"
 
 # -- mended once ------------------------------------------------------------------------------------------
 
@@ -409,6 +410,17 @@ INVENTED = (
         needs="an unreliable message",
         found_by="unreliable",
         seeds=(0, 1, 2),
+    ),
+    Bug(
+        name="upgrades-never-grow-rare",
+        module=_UPGRADE,
+        right="            self._base = min(self._base * self.cfg.factor, self.cfg.cap)\n",
+        wrong="            self._base = min(self._base * 1, self.cfg.cap)\n",
+        undoes="an address that answers and breaks again and again does not move the link to and fro (C7)",
+        breaks=("P6",),
+        needs="a better address that works until it is used",
+        found_by="upgrade",
+        seeds=(2, 8, 13),
     ),
     Bug(
         name="retry-after-ends-with-its-proxy",

@@ -9,6 +9,8 @@ from typing import Literal
 import pytest
 import trio
 import trio.lowlevel
+from hypothesis import given
+from hypothesis import strategies as st
 from proxies import Item, Journal, Question, Sink, outcome
 from test_migration import moved, scheme_of, two_nodes
 
@@ -19,6 +21,7 @@ from actors.net.messages import Kind
 from actors.net.session.demands import ENCRYPTED, carriers
 from actors.net.session.runs import Lane, Run
 from actors.net.session.transmit import Transmit
+from actors.net.wire import HEAD_SIZE, decode_messages
 from actors.node import open_node
 from transports.schemes import LOOPBACK
 from transports.tcp.stream import SocketStream
@@ -239,3 +242,46 @@ async def test_an_unreliable_message_is_not_sent_over_what_may_not_carry_it_eith
             await trio.sleep(0.01)
         assert scheme_of(a) in ENCRYPTED
     assert b"for your eyes only" not in overheard
+
+
+# -- whatever happens -----------------------------------------------------------------------------------------
+
+_TELL = st.tuples(st.integers(0, 2), st.sampled_from([None, TLS, frozenset({"tcp"})]))
+_STEPS = st.lists(_TELL | st.sampled_from(["tls", "tcp", "write", "acknowledge"]), max_size=40)
+
+
+@given(_STEPS)
+def test_each_lane_keeps_its_order_and_each_message_its_demand_over_any_connections(
+    steps: list[tuple[int, frozenset[str] | None] | str],
+) -> None:
+    half = Half()
+    lanes, told = [half.lane(number) for number in range(3)], dict[bytes, tuple[int, frozenset[str] | None]]()
+    position, arrived = 0, list[bytes]()
+
+    def write() -> None:
+        nonlocal position
+        while parts := half.transmit.write(0, 0):
+            record, payload = decode_messages(memoryview(b"".join(parts))[HEAD_SIZE:])
+            for number, item in enumerate(re.findall(rb"<\d+>", bytes(payload)), record.first):
+                only = told[item][1]
+                assert only is None or half.transmit.carrier in only
+                assert number <= position + 1, "a gap"
+                if number == position + 1:
+                    position += 1
+                    arrived.append(item)
+
+    for step in [*steps, *(("write", "acknowledge", "tls", "write", "acknowledge", "tcp") * (len(steps) + 1))]:
+        match step:
+            case "write":
+                write()
+            case "acknowledge":
+                half.transmit.acknowledge(position, (), ())
+            case str(carrier):
+                half.transmit.rewind(carrier)
+            case (lane, only):
+                item = b"<%d>" % len(told)
+                told[item] = (lane, only)
+                half.tell(lanes[lane], item, only)
+    assert half.transmit.empty
+    for lane in range(3):
+        assert [item for item in arrived if told[item][0] == lane] == [item for item in told if told[item][0] == lane]

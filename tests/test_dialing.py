@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from random import Random
+from socket import AddressFamily, SocketKind
+from typing import Any
 
 import pytest
 import trio
-from proxies import CFG, ID, KEYS, Bench, bench, virtual
+from proxies import CFG, ID, KEYS, Bench, Item, Journal, Sink, bench, virtual
 
-from actors.identity import NodeKey
+from actors.events import DialFailed
+from actors.identity import EngineID, NodeKey
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.upgrade import UpgradeCfg
 from actors.net.network import NetworkCfg
@@ -18,6 +21,7 @@ from actors.snapshots import AddressSnapshot
 from transports.addresses import TransportAddress
 from transports.base import Listener, Stream
 from transports.errors import AddressError, ConnectFailed
+from transports.schemes import LOOPBACK, SCHEMES
 
 FAR = NodeKey.from_seed(b"f" * 32)
 
@@ -141,3 +145,54 @@ async def test_plain_is_dialed_when_secure_is_given_up_and_somebody_named_it_for
     assert ("tcp://far.example:3" in first) is named
     if named and hangs:
         assert first["tcp://far.example:3"] == first["gave up tls://far.example:1"] >= CFG.handshake_timeout
+
+
+# -- names ------------------------------------------------------------------------------------------------------
+
+
+class Resolver(trio.abc.HostnameResolver):
+    """Who knows one name, and changes its mind."""
+
+    def __init__(self, answer: str) -> None:
+        self.answer = answer
+        self.asked: list[bytes | None] = []
+
+    async def getaddrinfo(
+        self,
+        host: bytes | None,
+        port: bytes | str | int | None,
+        family: int = 0,
+        type: int = 0,
+        proto: int = 0,
+        flags: int = 0,
+    ) -> Any:
+        self.asked.append(host)
+        await trio.lowlevel.checkpoint()
+        return [(AddressFamily.AF_INET, SocketKind.SOCK_STREAM, 0, "", (self.answer, port))]
+
+    async def getnameinfo(self, sockaddr: object, flags: int) -> tuple[str, str]:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_a_name_is_looked_up_anew_for_each_dial(scheme: str) -> None:
+    resolver, journal = Resolver("127.0.0.9"), Journal()
+    trio.socket.set_custom_hostname_resolver(resolver)
+    async with (
+        open_node(listen=(LOOPBACK[scheme],)) as b,
+        open_node(listen=(), cfg=NetworkCfg(insecure=True, backoff=BackoffCfg(cap=0.2), handshake_timeout=0.5)) as a,
+    ):
+        b.spawn(Sink(journal=journal), "sink")
+        url = b.addresses[0].replace("127.0.0.1", "peer.example")
+        known = NodeAdvert.sign(b._network.key, [(url, 1)], version=1 << 60, created=0)
+        b._network.advert = known
+        with a.events.subscribe() as events, trio.fail_after(30):
+            a.set_permanence(a.learn(known), True)
+            async for event in events:
+                if isinstance(event, DialFailed):
+                    break
+            resolver.answer = "127.0.0.1"
+            await a.send(EngineID(b.id, "sink"), Item(1))
+            assert [address.in_use for address in a.explain(b.id)] == [True]
+        assert journal.numbers() == [1]
+        assert len(resolver.asked) >= 2

@@ -1,7 +1,7 @@
 """Nodes that talk to each other: one Node Proxy for each remote node, and what it talks to.
 
 router  node_proxy  transport_protocol  transport_connection     engines; they never import each other
-dialing, upgrading         of a Node Proxy: how it comes to a connection, and to a better one
+dialing, racing, upgrading of a Node Proxy: how it comes to a connection, and to a better one
 settling                   of a Node Proxy: what becomes of what is owed when a connection is gone
 network, vocabulary        what these engines share, and what they say to each other
 session/                   exactly once over connections that break: the hot path, its two halves, its end

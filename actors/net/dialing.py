@@ -6,27 +6,21 @@ Transport Connection. One that is proven joins the session by itself: nothing of
 
 from __future__ import annotations
 
-from itertools import zip_longest
-from math import inf
-from typing import TypeAlias
-
 import trio
 from msgspec import Struct, field
 
 from actors.engine import Engine
-from actors.errors import SendError
 from actors.events import DialFailed
 from actors.identity import EngineID
 from actors.net.connecting.backoff import Backoff
-from actors.net.connecting.selection import Attempt, is_plain, rank, stages
+from actors.net.connecting.selection import rank
 from actors.net.network import Entry, Network
 from actors.net.offers import offers_of, prefs_of
+from actors.net.racing import Race, Schedule
 from actors.net.session.session import Session
-from actors.net.vocabulary import ROUTER, AttemptOver, Connect, Dial, Dialed, transport_engine
+from actors.net.vocabulary import AttemptOver, Connect
 from actors.net.vocabulary import DialFailed as Failed
 from transports.addresses import TransportAddress
-
-Schedule: TypeAlias = tuple[Attempt[TransportAddress], ...]
 
 
 class DialState(Struct):
@@ -69,6 +63,11 @@ class Dialing(Struct):
     session: Session
     state: DialState
     orders: Orders = field(default_factory=Orders)
+
+    @property
+    def handshakes(self) -> set[EngineID]:
+        """See DialState."""
+        return self.state.handshakes
 
     # -- orders -----------------------------------------------------------------------------------------
 
@@ -205,125 +204,3 @@ class Dialing(Struct):
             network.outlived(entry.peer, failed.newest)
         elif failed.signed and failed.reason == "denied":
             state.denied, entry.record.denied_at = True, entry.record.advert_version
-
-
-class Race:
-    """Dials to the addresses of one schedule, staggered; the first that is proven ends the others.
-
-    Secure addresses are dialed first, and plain ones, where they are allowed, when those are given up: never beside
-    them, or whoever drops the packets of the one would choose the other (H12).
-    """
-
-    def __init__(self, dialing: Dialing, proxy: Engine, *, moving: bool = False) -> None:
-        self._dialing = dialing
-        self._proxy = proxy
-        self._moving = moving
-        self._nursery: trio.Nursery | None = None
-        self._plain = False
-        self._dialed: set[str] = set()
-        self._pending: dict[str, float] = {}
-        """When each dial began that has not come to anything yet."""
-        self._barred: set[str] = set()
-        self._won = self._hushed = False
-
-    @property
-    def is_barred(self) -> bool:
-        """Whether this node's own policy denied every address."""
-        return bool(self._dialed) and self._dialed == self._barred
-
-    async def run(self, schedule: Schedule) -> None:
-        """Until one is proven, or none is left."""
-        start = self._dialing.network.clock.now()
-        races = [*stages(schedule)]
-        for race, following in zip_longest(races, races[1:]):
-            with trio.move_on_at(start + following[0].delay if following else inf):
-                await self._run(race)
-            if self._won or self._hushed:
-                break
-            self.give_up()
-
-    async def _run(self, schedule: Schedule) -> None:
-        self._plain = is_plain(schedule[0].address)
-        async with trio.open_nursery() as self._nursery:
-            self._start(schedule, schedule[0].delay)
-
-    def join(self, schedule: Schedule) -> None:
-        """Dial those addresses as well that are new, if a race is on that they may take part in."""
-        fitting = tuple(attempt for attempt in schedule if is_plain(attempt.address) is self._plain)
-        if self._nursery is not None and self._nursery.child_tasks and fitting:
-            self._start(fitting, fitting[0].delay)
-
-    def _start(self, schedule: Schedule, first: float) -> None:
-        """Let those addresses in that were not dialed yet."""
-        assert self._nursery is not None
-        before, start = trio.Event(), self._dialing.network.clock.now()
-        for attempt in schedule:
-            if str(attempt.address) not in self._dialed:
-                self._dialed.add(str(attempt.address))
-                failed = trio.Event()
-                self._nursery.start_soon(self._dial, attempt.address, start + attempt.delay - first, before, failed)
-                before = failed
-
-    async def _dial(self, address: TransportAddress, at: float, before: trio.Event, failed: trio.Event) -> None:
-        """Dial one address at its time, or when the one before it has failed."""
-        dialing, now = self._dialing, self._dialing.network.clock.now
-        record, url = dialing.entry.record, str(address)
-        with trio.move_on_at(at):
-            await before.wait()
-        while (free_at := record.history.free_at(now())) > now():  # noqa: ASYNC110 - another dial may take it
-            await trio.sleep_until(free_at)
-        if dialing.session.links and not self._moving:
-            return  # the peer came first: nobody with a proven end begins another dial (C7)
-        if all(offer.address != address for offer in offers_of(dialing.network, record)):
-            return failed.set()  # a newer advert has come meanwhile, and leaves it out
-        record.history.dialed(url, now())
-        self._pending[url] = now()
-        outcome = await self._connect(address)
-        if isinstance(outcome, Failed):
-            del self._pending[url]
-            dialing.failed(url, outcome, moving=self._moving)
-            failed.set()
-            self._note(url, outcome)
-        else:
-            self._proven(url, outcome.rtt)
-
-    def _note(self, url: str, failed: Failed) -> None:
-        """Some failures say something of other addresses, too."""
-        assert self._nursery is not None
-        if failed.barred:
-            self._barred.add(url)
-        if failed.hushes:
-            self._hushed = True
-            self._nursery.cancel_scope.cancel()
-
-    async def _connect(self, address: TransportAddress) -> Dialed | Failed:
-        dialing, record, proxy = self._dialing, self._dialing.entry.record, self._proxy
-        connection: EngineID | None = None
-        record.ends += 1
-        try:
-            connection = await proxy.ask(transport_engine(address.scheme), Dial())
-            return await proxy.ask(connection, dialing.request(proxy, address), expiry=3600)
-        except SendError as error:
-            return Failed(str(error))
-        finally:
-            record.ends -= 1
-            dialing.state.handshakes.discard(connection or ROUTER)
-
-    def _proven(self, url: str, rtt: float) -> None:
-        """It has won. One that began before it looks like a black hole, though it never said so."""
-        assert self._nursery is not None
-        history, now = self._dialing.entry.record.history, self._dialing.network.clock.now()
-        history.proven(url, rtt)
-        began, self._won = self._pending.pop(url, -inf), True  # two may be proven in one moment
-        for other, since in self._pending.items():
-            if since < began:
-                history.overtaken(other, now)
-        self._pending.clear()
-        self._nursery.cancel_scope.cancel()
-
-    def give_up(self) -> None:
-        """Whatever hangs has had its time: that is remembered."""
-        history, now = self._dialing.entry.record.history, self._dialing.network.clock.now()
-        for url in self._pending:
-            history.failed(url, now, "no answer in time")
-        self._pending.clear()

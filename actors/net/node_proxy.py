@@ -190,7 +190,7 @@ class NodeProxy(Engine):
     def demanded(self, _: Demanded) -> None:
         """What the connection may not carry waits for another: the session moves there, all of it (C4, C7)."""
         self.entry.outbox.transmit.held = self._held
-        due = self.demands.look()
+        due = self.demands.look() if self.state_of_life.phase is Phase.READY else None
         if due is not None:
             self.set_timer(Demanded(), after=due - self.now)
 

@@ -185,7 +185,7 @@ class Transmit:
         lane = run.lane
         if self._ready or self._again or lane.ready or run.size > FRAME_BYTES or run.deadline <= now:
             return None
-        if not self._carried(run) or self._affordable(lane.target, run) < run.count:
+        if (run.only is not None and not self._carried(run)) or self._affordable(lane.target, run) < run.count:
             return None
         self._watch(run)
         self._number(run)
