@@ -99,7 +99,6 @@ class Crowd:
             resent=0,
             dropped=0,
             duplicates_dropped=0,
-            dropped=0,
             queued=place % 3,
             retained=0,
             fill=place % 7 / 10,
