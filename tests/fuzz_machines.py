@@ -145,6 +145,7 @@ class Sink:
     """A connection that takes whatever is written, up to a bound: then its peer has stopped reading."""
 
     datagrams = None
+    remote = "memory://peer"
 
     def __init__(self) -> None:
         self.taken = 0

@@ -169,6 +169,7 @@ def _living(module: ModuleType, codes: Iterable[CodeType]) -> list[FunctionType]
 
 def _functions_of(module: ModuleType) -> list[FunctionType]:
     file = module.__file__  # functions of two modules may well be equal
+    gc.unfreeze()  # a node that ran in this process may have taken what lives out of the collector's sight
     found = (each for each in gc.get_objects() if type(each) is FunctionType)
     return [function for function in found if function.__code__.co_filename == file]
 

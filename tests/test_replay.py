@@ -214,7 +214,7 @@ def test_a_record_that_was_cut_off_is_replayed_as_far_as_it_goes(kept: Path, cap
     assert size > 50
     assert main(["replay", str(kept), "--node", "b"]) == 0
     printed = capsys.readouterr()
-    assert "the record ends early, as of a node that was killed: 000001.rec is cut off at byte" in printed.err
+    assert "as of a node that was killed, or still runs: 000001.rec is cut off at byte" in printed.err
     assert "messages handled again, each as it was recorded" in printed.out
     played = int(printed.out.splitlines()[1].split()[0])
     assert 0 < played < 30
@@ -324,6 +324,23 @@ def test_what_is_no_folder_of_records_says_so(tmp_path: Path, kept: Path, capsys
     assert "--to is the number of a message" in fails(capsys, kept, "--node", "b", "--to", 0)
     assert main(["replay", str(kept), "--node", "b", "--debug", "--json"]) == 2
     assert "not both" in capsys.readouterr().out
+
+
+def test_a_node_that_was_started_again_has_another_run(tmp_path: Path, capsys: Capture) -> None:
+    for messages in (3, 5):
+
+        async def scenario(runtime: Runtime, messages: int = messages) -> None:
+            counter = runtime.spawn(app.Counter(), "counter")
+            for n in range(messages):
+                await runtime.ask(counter, app.Add(n))
+
+        record(tmp_path, scenario)
+    assert main(["replay", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[1].split()[:4] == ["b", "counter", "Counter", "5"]
+    assert "node b has runs 1, 2; this is the last, --run chooses another" in printed.err
+    assert main(["replay", str(tmp_path), "--node", "b", "--run", "1", "--json"]) == 0
+    assert data_of(capsys)["played"] == 3
 
 
 def test_a_message_number_needs_an_engine_where_there_are_several(tmp_path: Path, capsys: Capture) -> None:

@@ -48,6 +48,29 @@ def test_once_prints_a_frame_without_a_terminal(capsys: Capture) -> None:
 
 
 @pytest.mark.usefixtures("nodes")
+def test_a_node_that_was_started_here_and_runs_no_more_is_told_of(capsys: Capture) -> None:
+    (cluster_directory("local") / "c.start").write_text("{}")
+    assert main(["ui", "--once"]) == 6
+    printed = capsys.readouterr().out
+    assert re.search(r"c +✖ down", printed)
+    assert re.search(r"✖ node_down +c +it has stopped", printed)
+
+
+@pytest.mark.usefixtures("nodes")
+def test_a_frame_has_no_cursor_for_nobody_moves_one(capsys: Capture) -> None:
+    assert main(["ui", "--once"]) == 0
+    assert "▸" not in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("nodes")
+def test_it_can_look_on_for_a_while_before(capsys: Capture) -> None:
+    assert main(["ui", "--once", "--for", "0.2"]) == 0
+    assert main(["ui", "--for", "3"]) == 2
+    assert main(["ui", "--once", "--for", "-1"]) == 2
+    assert "--for" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("nodes")
 @pytest.mark.parametrize(
     ("page", "words"),
     [("links", "a → b"), ("engines", "echo"), ("events", "nothing has happened"), ("letters", "DEAD LETTERS")],
@@ -96,6 +119,10 @@ def test_a_picture_is_written_that_needs_nothing_from_elsewhere(tmp_path: Path, 
     picture = (tmp_path / "ui.svg").read_text()
     assert picture.startswith("<svg")
     assert "PROBLEMS" in picture
+    assert re.findall(r"https?://[^\"]+", picture) == ["http://www.w3.org/2000/svg"]
+    behind = re.findall(r'<rect fill="(#\w+)"', picture)[0]
+    letters = re.findall(r"-r\d+ \{ fill: (#\w+)", picture)
+    assert letters.count(behind) <= 1, "only what is reversed is as dark as what is behind it"
     assert "url(" not in re.sub(r"url\(#", "", picture)
     assert main(["ui", "--svg", str(tmp_path / "not" / "there.svg")]) == 78
     assert "cannot be written" in capsys.readouterr().err

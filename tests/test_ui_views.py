@@ -131,6 +131,12 @@ def test_the_link_page_tells_its_path_its_addresses_and_what_to_do() -> None:
     assert "actors proxy a bbbbbbbb --ephemeral" in text
 
 
+def test_however_low_the_terminal_what_a_number_runs_is_seen() -> None:
+    world = full_world()
+    world.press("2", "enter")
+    assert "1  make it ephemeral" in world.text(60, 12)
+
+
 def test_the_pauses_between_attempts_are_drawn() -> None:
     world = full_world()
     states = [("backoff", 9.0), ("dialing", 8.8), ("backoff", 8.7), ("dialing", 7.9), ("backoff", 7.0)]
@@ -162,9 +168,9 @@ def test_the_engine_page_tells_who_waits_on_whom() -> None:
     waiter = replace(engine_snapshot("a"), name="asker", waits_on=("echo",))
     world.watch.listed("a", [engine_snapshot("a"), waiter])
     world.press("3", "enter")
-    assert "asker stands still until it hears of this one" in world.text()
-    world.press("esc", "j", "enter")
     assert "it stands still until it hears of echo" in world.text()
+    world.press("esc", "j", "enter")
+    assert "asker stands still until it hears of this one" in world.text()
 
 
 def test_the_engine_page_tells_its_guards_its_times_and_its_last_messages() -> None:
@@ -180,7 +186,7 @@ def test_the_engine_page_tells_its_guards_its_times_and_its_last_messages() -> N
     assert "31.0 ms" in world.text()
     world.press("enter")
     text = world.text(80, 24)
-    assert "half within 0.20 ms" in text
+    assert "p50 0.20 ms" in text
     assert "add when is_open → add 41" in text
     assert text.index("Add(amount=2)") < text.index("Add(amount=1)"), "the newest first"
     assert "crashed  Add(amount=2)  from a/me" in text
@@ -193,6 +199,45 @@ def test_engines_of_the_network_come_after_those_of_people() -> None:
         world.watch.listed(name, [replace(engine_snapshot(name), name="router"), engine_snapshot(name)])
     world.press("3")
     assert [item.value[1].name for item in world.picture().items] == ["echo", "echo", "router", "router"]
+
+
+def test_of_a_node_that_is_gone_no_figures_are_shown_as_if_it_were_there() -> None:
+    world = full_world()
+    world.press("G", "enter")
+    text = world.text(100, 30)
+    assert "NODE c" in text
+    assert "last heard 4 s ago" in text
+    assert "memory" not in text
+
+
+def test_each_attempt_to_dial_is_one_line_of_the_cluster_page_and_all_of_the_events() -> None:
+    world = World("a", "b")
+    tells = [("dial-failed", "b tcp://x: no"), ("proxy-changed", "b dialing → backoff: no"),
+             ("proxy-changed", "b backoff → dialing: retry")]  # fmt: skip
+    world.watch.events.extend(EventLine(99.0, "a", event, words) for event, words in tells)
+    world.watch.heard_events = 3
+    assert "dialing → backoff" in world.text()
+    assert "dial-failed" not in world.text()
+    assert "retry" not in world.text()
+    world.press("4")
+    assert "dial-failed" in world.text()
+    assert "retry" in world.text()
+
+
+def test_hints_are_of_keys_that_do_something_here() -> None:
+    world = World("a", "b")
+    assert "Tab pane" in world.lines()[-1]
+    assert "Esc back" not in world.lines()[-1]
+    world.press("2")
+    assert "Tab pane" not in world.lines()[-1]
+    assert "Esc back" in world.lines()[-1]
+
+
+def test_rows_by_name_are_in_the_order_of_names() -> None:
+    world = World("a", "b", "c")
+    world.hear("b", proxies=[proxy("b", "c"), proxy("b", "a")])
+    world.press("2")
+    assert [item.value[1].peer for item in world.picture().items] == ["b", "c", "a", "c", "a", "b"]
 
 
 def test_a_node_shows_the_p99_of_its_slowest_link() -> None:

@@ -39,7 +39,7 @@ def replayed(
     story = Story(reading, engine)
     _check_engine(story, node, engine, to)
     if story.cut:
-        say(f"the record ends early, as of a node that was killed: {story.cut}")
+        say(f"the record ends early, as of a node that was killed, or still runs: {story.cut}")
     performance = perform(story, target_of(story, number=to, to_crash=to_crash, debug=debug))
     problem = performance.failed
     say(*(f"left aside: {error}" for error in performance.aside.values() if error is not problem))

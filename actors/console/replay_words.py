@@ -10,7 +10,7 @@ from actors.console.exits import Exit
 from actors.console.words import Column, say, show, write
 from actors.control.compose import readable
 from actors.recording.files import Reading
-from actors.recording.folders import nodes_in, run_of
+from actors.recording.folders import nodes_in, run_numbers, run_of
 from actors.replay.performance import Performance
 from actors.replay.players import Played
 from actors.replay.story import Story, Turn, summaries
@@ -24,7 +24,7 @@ def show_folder(folder: Path, *, json: bool) -> Exit:
     """What records a folder holds: of each node its last run, by engines."""
     found = [(node, Story(Reading(run_of(folder, node, None)))) for node in nodes_in(folder)]
     if json:
-        write(good({"nodes": [_node(node, story) for node, story in found]}))
+        write(good({"nodes": [_node(folder, node, story) for node, story in found]}))
         return Exit.OK
     columns = [Column("node"), Column("engine"), Column("type"), Column("messages", True), Column("from", True),
                Column("lives", True), Column("crashed at")]  # fmt: skip
@@ -35,13 +35,16 @@ def show_folder(folder: Path, *, json: bool) -> Exit:
     ]
     show(columns, rows)
     for node, story in found:
+        if len(runs := run_numbers(folder / node)) > 1:
+            say(f"node {node} has runs {', '.join(map(str, runs))}; this is the last, --run chooses another")
         if story.cut:
             say(f"the record of {node} ends early: {story.cut}")
     return Exit.OK
 
 
-def _node(node: str, story: Story) -> dict[str, Any]:
+def _node(folder: Path, node: str, story: Story) -> dict[str, Any]:
     return {
+        "runs": run_numbers(folder / node),
         "header": story.header,
         "node": node,
         "engines": summaries(story),
@@ -61,9 +64,9 @@ def lines_of(story: Story, performance: Performance) -> list[str]:
     """A replay, for people."""
     header = story.header
     lines = [f"node {header.node} {header.id[:8]}, recorded {header.began}, run {header.run}"]
-    lines.append(f"{performance.played} messages handled again, each as it was recorded")
-    if performance.failed is not None:
-        lines[-1] = f"{performance.played} messages handled again as they were recorded, then:"
+    count = f"{performance.played} message{'' if performance.played == 1 else 's'}"
+    then = "each as it was recorded" if performance.failed is None else "each as it was recorded, up to the one after"
+    lines.append(f"{count} handled again, {then}")
     if performance.last:
         *before, last = performance.last
         lines += [f"  {_message(story, played)}" for played in before]

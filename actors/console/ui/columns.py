@@ -67,7 +67,7 @@ def fit(text: Text, width: int, *, right: bool = False) -> Text:
 
 def rule(title: str, width: int, *, more: str = "", style: str = "") -> Text:
     """The head of a section."""
-    head = Text(f"{title} ", f"bold {style}".strip())
+    head = Text.assemble((f"{title} ", f"bold {style}".strip()))
     if more:
         head.append(f"{more} ", style or "bright_black")
     head.append("─" * max(0, width - head.cell_len), "bright_black")

@@ -25,23 +25,30 @@ async def ui(
     readonly: Annotated[bool, flag("Hide what changes things.")] = False,
     replay: Annotated[Path | None, Parameter(help="Show a recorded event log, not a cluster.")] = None,
     at: Annotated[float | None, flag("The second of --replay for --once and --svg; its end by default.")] = None,
+    seconds: Annotated[
+        float | None, Parameter(name="--for", help="Seconds to look on before --once and --svg.")
+    ] = None,
     cluster: Cluster = None,
     json: Json = False,
 ) -> int:
     """See a running cluster: its nodes, links, engines, events, and what is wrong. `?` lists the keys, `q` leaves."""
+    from actors.console.choices import checked_seconds
     from actors.console.exits import UsageError
     from actors.console.reach import running
 
     if json and not once:
         raise UsageError("--json goes with --once")
     still = once or svg is not None
+    checked_seconds("--for", seconds)
+    if seconds and (replay is not None or not still):
+        raise UsageError("--for goes with --once or --svg, of a cluster that runs")
     if at is not None and (replay is None or not still):
         raise UsageError("--at goes with --replay, and --once or --svg")
     if replay is not None:
         return await _replay(replay, at, page, svg, json) if still else await _play(replay)
     if still:
         nodes = running(cluster)
-        return await _still(nodes[0].cluster, nodes[0].path.parent, page, svg, json)
+        return await _still(nodes[0].cluster, nodes[0].path.parent, page, seconds or 0.0, svg, json)
     from actors.console.ui.terminal import check_terminal
 
     check_terminal()
@@ -98,10 +105,10 @@ def _past(file: Path) -> Past:
     return past
 
 
-async def _still(cluster: str, directory: Path, page: PageName, svg: Path | None, json: bool) -> int:
+async def _still(cluster: str, directory: Path, page: PageName, seconds: float, svg: Path | None, json: bool) -> int:
     from actors.console.ui.still import take_still
 
-    still = await take_still(cluster, directory, page)
+    still = await take_still(cluster, directory, page, seconds)
     _show(still, page, svg, json)
     silent = [node for node in still.watch.nodes.values() if not node.there]
     if silent:

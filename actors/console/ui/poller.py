@@ -44,7 +44,7 @@ class Poller:
         async with trio.open_nursery() as nursery:
             known: set[str] = set()
             while True:
-                for path in _sockets(self._directory):
+                for path in _expected(self._directory):
                     if path.stem not in known:
                         known.add(path.stem)
                         nursery.start_soon(self._watch, path)
@@ -154,9 +154,11 @@ class Poller:
         self._apply(lambda watch, now: watch.failed(now, name, state, why))
 
 
-def _sockets(directory: Path) -> Iterable[Path]:
+def _expected(directory: Path) -> Iterable[Path]:
+    """Sockets of nodes that run here, and of those that were started for this cluster and run no more."""
     try:
-        return sorted(directory.glob("*.sock"))
+        started = {path.with_suffix(".sock") for path in directory.glob("*.start")}
+        return sorted(started | set(directory.glob("*.sock")))
     except OSError:  # the cluster's directory went with its last node
         return ()
 

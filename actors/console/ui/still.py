@@ -9,7 +9,9 @@ from pathlib import Path
 from time import localtime, strftime
 
 import trio
+from msgspec.structs import replace
 from rich.console import Console
+from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 from actors.console.ui.actions import Able
@@ -25,8 +27,19 @@ from actors.console.ui.views.frame import frame
 from actors.console.ui.watch import Watch
 from actors.errors import ConfigError
 
-WIDTH, HEIGHT = 100, 28
-_FONTS = re.compile(r"\s*@font-face \{.*?\}\n", re.DOTALL)
+WIDTH, HEIGHT = 100, 24
+_JUDGE = 0.5
+_LEFT_OUT = re.compile(r"\s*@font-face \{.*?\}\n|\s*<!--.*?-->", re.DOTALL)
+"""Fonts of another site, and who made it."""
+_THEME = TerminalTheme(
+    (27, 29, 35),
+    (214, 218, 224),
+    [(27, 29, 35), (230, 108, 117), (140, 190, 110), (222, 182, 95), (98, 160, 234), (190, 130, 220), (86, 182, 194),
+     (200, 204, 210)],
+    [(128, 134, 146), (240, 130, 138), (165, 210, 135), (235, 200, 120), (130, 185, 245), (210, 155, 235),
+     (120, 205, 215), (240, 242, 245)],
+)  # fmt: skip
+"""Rich's own draws bright black as dark as what is behind it."""
 
 
 class Still:
@@ -44,6 +57,8 @@ class Still:
         if page != "cluster":
             desk.stack = [CLUSTER, Place(page)]
         picture = look(self.watch, self.problems, desk, self.now)
+        if page != "letters":
+            picture = replace(picture, chosen=-1)  # nobody moves a cursor here
         return frame(picture, width, height, self.clock)[:-1]
 
     def data(self) -> dict[str, object]:
@@ -85,12 +100,16 @@ def still_of(past: Past, at: float | None, page: Page) -> Still:
     return Still(replay.watch, replay.problems, replay.at, f"{clock(replay.at)} of {clock(past.end)}")
 
 
-async def take_still(cluster: str, directory: Path, page: Page) -> Still:
-    """Ask every node twice, so that there are rates."""
+async def take_still(cluster: str, directory: Path, page: Page, seconds: float = 0.0) -> Still:
+    """Look on for so long, and until every node was asked twice, so that there are rates."""
     watch, problems = Watch(cluster), Problems()
     poller = Poller(directory, lambda change: change(watch, trio.current_time()), lambda: Place(page))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(poller.run)
+        end = trio.current_time() + seconds
+        while trio.current_time() < end:
+            await trio.sleep(min(_JUDGE, end - trio.current_time()))
+            problems.look(watch, trio.current_time())
         with trio.move_on_after(PATIENCE + EVERY):
             while not _enough(watch):  # noqa: ASYNC110 - many nodes, each in its own time
                 await trio.sleep(EVERY / 20)
@@ -124,7 +143,7 @@ def write_svg(lines: Sequence[Text], path: Path, title: str) -> None:
     )
     for line in lines:
         console.print(line, soft_wrap=True, highlight=False, emoji=False)
-    picture = _FONTS.sub("", console.export_svg(title=title, unique_id="actors"))
+    picture = _LEFT_OUT.sub("", console.export_svg(title=title, theme=_THEME, unique_id="actors"))
     try:
         path.write_text(picture)
     except OSError as error:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Iterable
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from msgspec import Struct, field
@@ -163,12 +164,13 @@ class Watch:
             found.samples.clear()
         self._turn(found, node.state, now, "")
         self.names[node.id] = name
-        found.node, found.proxies, found.heard_at = node, tuple(proxies), now
+        found.node, found.heard_at = node, now
+        found.proxies = tuple(sorted(proxies, key=self.name_of))
         self._measure(found, now)
 
     def listed(self, name: str, engines: Iterable[EngineSnapshot]) -> None:
         """It told of its engines."""
-        self.node(name).engines = tuple(engines)
+        self.node(name).engines = tuple(sorted(engines, key=attrgetter("name")))
 
     def failed(self, now: float, name: str, state: str, why: str) -> None:
         """It did not answer: `silent`, `down` or `denied`, and why."""

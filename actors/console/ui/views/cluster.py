@@ -168,13 +168,15 @@ def _below(picture: Picture, width: int, height: int) -> list[Text]:
 
 
 def _latest(watch: Watch, most: int) -> list[EventLine]:
-    """Without the engines of single connections, which come and go with what is told anyway."""
+    """Without what is told anyway: engines of single connections, and what each attempt to dial consists of."""
     telling = (line for line in reversed(watch.events) if not _is_small(line))
     return list(islice(telling, most))[::-1]
 
 
 def _is_small(line: EventLine) -> bool:
-    return line.event in ("engine-started", "engine-stopped") and "/transport." in line.words
+    if line.event in ("engine-started", "engine-stopped"):
+        return "/transport." in line.words
+    return line.event == "dial-failed" or (line.event == "proxy-changed" and line.words.endswith("dialing: retry"))
 
 
 def matrix_lines(watch: Watch) -> list[Text]:
@@ -182,8 +184,7 @@ def matrix_lines(watch: Watch) -> list[Text]:
     names = list(watch.nodes)
     if len(names) > _MATRIX:
         return [*_summary(watch), Text("  Enter 2 for the list", "bright_black")]
-    head = Text(" " * (_NAME + 2), "bright_black")
-    head.append("".join(f"{name[: _CELL - 1]:<{_CELL}}" for name in names))
+    head = Text(" " * (_NAME + 2) + "".join(f"{name[: _CELL - 1]:<{_CELL}}" for name in names), "bright_black")
     return [head, *(_matrix_row(watch, watch.nodes[name], names) for name in names)]
 
 
@@ -224,8 +225,7 @@ def ledger_lines(watch: Watch, width: int) -> list[Text]:
 
 def ledger_line(ledger: LedgerSnapshot) -> Text:
     """Every accepted message is somewhere (PROTOCOL O1)."""
-    line = Text("LEDGER ", "bold")
-    line.append(f"accepted {count(ledger.accepted)} = ")
+    line = Text.assemble(("LEDGER ", "bold"), f"accepted {count(ledger.accepted)} = ")
     for place, name in enumerate(("delivered", "sent", "expired", "lost", "refused", "in_flight")):
         number = getattr(ledger, name)
         wrong = number and name in ("expired", "lost", "refused")

@@ -49,7 +49,7 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
 def event_line(line: EventLine, now: float) -> Text:
     """How long ago, where, what, and its words."""
     style = STYLES.get(line.event, "")
-    text = Text(f"{span(max(0.0, now - line.at)):>{_AGO}} ", "bright_black")
+    text = Text.assemble((f"{span(max(0.0, now - line.at)):>{_AGO}} ", "bright_black"))
     text.append(f"{clean(line.node)} ", "bold")
     text.append(f"{clean(line.event)} ", style)
     text.append(clean(line.words))

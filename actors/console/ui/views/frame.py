@@ -9,7 +9,7 @@ from rich.text import Text
 from actors.console.clean import clean
 from actors.console.ui.columns import fit
 from actors.console.ui.picture import Picture, sorted_by
-from actors.console.ui.places import Page
+from actors.console.ui.places import CLUSTER, Page
 from actors.console.ui.views import cluster, engines, events, helping, letters, link, links, node
 
 LEAST_WIDTH, LEAST_HEIGHT = 60, 12
@@ -64,8 +64,7 @@ def too_small(width: int, height: int) -> list[Text]:
 def title(picture: Picture, width: int, clock: str) -> Text:
     """Which cluster, which screen, what time."""
     watch, desk = picture.watch, picture.desk
-    line = Text(" actors ", "bold reverse")
-    line.append(f" {watch.cluster} ", "bold")
+    line = Text.assemble((" actors ", "bold reverse"), (f" {watch.cluster} ", "bold"))
     here = _UNDER.get(desk.place.page, desk.place.page)
     for page, words in _TABS:
         line.append(" ")
@@ -98,5 +97,7 @@ def foot(picture: Picture, width: int) -> Text:
         line.append(f"{picture.time}  ", "cyan")
         line.append("p play  ", "bright_black")
     table = [binding for binding in desk.bindings if binding.replay or not picture.time or binding.command in _ALWAYS]
-    line.append("  ".join(binding.hint for binding in table if binding.hint), "bright_black")
+    useless = {"pane"} if desk.place != CLUSTER else {"back"} if not desk.filter else set[str]()
+    hints = (binding.hint for binding in table if binding.hint and binding.command not in useless)
+    line.append("  ".join(hints), "bright_black")
     return line

@@ -51,7 +51,8 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     ]
     if not actions:
         doing = []
-    left = height - len(lines) - len(doing)
+    lines = lines[: max(0, height - len(doing))]  # what a number runs is always seen
+    left = max(0, height - len(lines) - len(doing))
     addresses = [] if watch.recorded else _addresses(link, width)
     return [*lines, *addresses[:left], *doing]
 
@@ -115,12 +116,13 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
         ("queued", count(proxy.queued)),
         ("unacked", count(proxy.retained)),
         ("outbox", share(proxy.fill)),
-        ("half within", millis(proxy.p50_ms)),
-        ("99 of 100", millis(proxy.p99_ms)),
+        ("p50", millis(proxy.p50_ms)),
+        ("p99", millis(proxy.p99_ms)),
         ("connections", count(proxy.connections)),
         ("resumed", count(proxy.reconnects)),
         ("resent", count(proxy.resent)),
         ("duplicates", count(proxy.duplicates_dropped)),
+        ("dropped", Text(count(proxy.dropped), "yellow" if proxy.dropped else "")),
         ("failures", count(proxy.failures)),
         ("next try in", span(proxy.retry_in)),
     ]
@@ -130,7 +132,7 @@ def _figures(proxy: ProxySnapshot, link: LinkSnapshot | None) -> Sequence[tuple[
             ("room", size(link.outbox_capacity)),
             ("expiry in", span(link.expires_in)),
             ("heard", "-" if link.heard_ago is None else f"{span(link.heard_ago)} ago"),
-            ("judged in", span(link.dead_in)),
+            ("checked in", span(link.dead_in)),
             ("held by", ", ".join(link.holders) or "nobody"),
         ]
     return pairs

@@ -23,7 +23,7 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
         head.append(f" for {span(picture.now - node.since)}")
     if node.why:
         head.append(f": {node.why}")
-    lines = [rule(f"NODE {node.name}", width), head, *figures(_figures(node), width)]
+    lines = [rule(f"NODE {node.name}", width), head, *figures(_figures(node, picture.now), width)]
     actions = page_actions(watch, picture.desk)
     if actions:
         lines += [rule("WHAT TO DO", width, more="a number runs it, after a question"), *numbered(actions, width)]
@@ -34,10 +34,14 @@ def view(picture: Picture, width: int, height: int) -> list[Text]:
     return [*lines, *link_rows(picture, width, height - len(lines))]
 
 
-def _figures(node: NodeWatch) -> list[tuple[str, Cell]]:
+def _figures(node: NodeWatch, now: float) -> list[tuple[str, Cell]]:
     known = node.node
     if known is None:
         return []
+    if not node.there:
+        heard = "-" if node.heard_at is None else f"{span(now - node.heard_at)} ago"
+        pairs: list[tuple[str, Cell]] = [("id", known.id[:8]), ("last heard", heard)]
+        return pairs + [("was at", address) for address in known.addresses]
     counted, (sent, received) = known.statistics, node.rates()
     if node.recorded:
         return [
@@ -49,7 +53,7 @@ def _figures(node: NodeWatch) -> list[tuple[str, Cell]]:
             ("received/s", rate(received)),
             ("dead letters", count(counted.dead_letters)),
         ]
-    pairs: list[tuple[str, Cell]] = [
+    pairs = [
         ("id", known.id[:8]),
         ("process", str(known.pid)),
         ("up", span(counted.uptime)),
