@@ -21,6 +21,8 @@ PATIENCE = 3.0
 """Seconds after which a node that does not answer is silent."""
 _GOLDEN = 0.618
 """Its multiples lie evenly between whole numbers, however many there are."""
+_APART = 0.005
+"""Seconds between the answers of nodes that are all asked at once: so long one takes to be read, and a key waits."""
 _SETTLE = 0.05
 """Seconds for a node that stops to remove its socket, after it has closed its connections."""
 
@@ -149,6 +151,7 @@ class Poller:
         event = self._nudges[name] = trio.Event()
         with trio.move_on_after(seconds):
             await event.wait()
+            await trio.sleep(self._places[name] * len(self._places) * _APART)
 
     def _failed(self, name: str, state: str, why: str) -> None:
         self._apply(lambda watch, now: watch.failed(now, name, state, why))
