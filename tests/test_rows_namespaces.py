@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -33,9 +34,11 @@ needs_hosts = pytest.mark.skipif(bool(why_not()), reason=why_not() or "hosts can
 
 
 @pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    (tmp_path / "run").mkdir(mode=0o700)
+def own_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The path of a socket has 107 bytes, of which pytest's own folders take more each time."""
+    with TemporaryDirectory(prefix="ns-") as folder:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        yield
 
 
 @needs_hosts
