@@ -7,7 +7,6 @@ only; here what goes up is what a proxy needs to know that its connection is los
 from __future__ import annotations
 
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
 import trio
 
@@ -17,6 +16,7 @@ from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
 from actors.net.connecting.contest import Contender
+from actors.net.connecting.locality import host_in
 from actors.net.messages import MAX_FRAME_UNPROVEN, Denied, Incompatible, OverCapacity
 from actors.net.network import Network
 from actors.net.proving.handshake import Acceptor, Dialer, HandshakeFailed, Proven
@@ -114,7 +114,7 @@ class TransportConnection(Engine):
 
     def _barred(self, msg: Connect) -> DialFailed | None:
         """What this node's own policy has against the dial."""
-        match self.network.door.judge(Moment.DIAL, msg.peer, _host(str(msg.address))):
+        match self.network.door.judge(Moment.DIAL, msg.peer, host_in(str(msg.address))):
             case Deny(why):
                 return DialFailed(f"this node's policy: {why}", barred=True)
             case Later(seconds, why):
@@ -225,13 +225,13 @@ class TransportConnection(Engine):
             with door.arriving(proven.peer):
                 link = await self._join(stream, frames, acceptor, proven, self.now - asked, began)
                 if isinstance(link, TurnedAway):
-                    door.turned_away(proven.peer, _host(stream.remote), _WORDS.get(link.reason, link.reason))
+                    door.turned_away(proven.peer, host_in(stream.remote), _WORDS.get(link.reason, link.reason))
         if isinstance(link, TurnedAway):
             await send_all(stream, acceptor.refuse(link.reason, link.retry_after, link.newest))
 
     def _hint(self, stream: Stream) -> Denied | OverCapacity | None:
         """What the policy has against whoever comes from there, before the proof (H5)."""
-        match self.network.door.judge(Moment.ACCEPT, None, _host(stream.remote)):
+        match self.network.door.judge(Moment.ACCEPT, None, host_in(stream.remote)):
             case Deny():
                 return Denied("policy")
             case Later(seconds):
@@ -242,11 +242,11 @@ class TransportConnection(Engine):
     def _went_wrong(self, stream: Stream, hint: Denied | Incompatible | OverCapacity | None) -> None:
         """It came to the wrong node, or speaks another version: nothing that the policy has looked at."""
         why = hint.reason if isinstance(hint, Denied) else "incompatible"
-        self.network.door.turned_away(None, _host(stream.remote), _WORDS.get(why, why))
+        self.network.door.turned_away(None, host_in(stream.remote), _WORDS.get(why, why))
 
     def _refusal(self, stream: Stream, proven: Proven) -> TurnedAway | None:
         """What it has against this node, which has proved itself: a word to be signed (H7)."""
-        match self.network.door.judge(Moment.PROOF, proven.peer, _host(stream.remote)):
+        match self.network.door.judge(Moment.PROOF, proven.peer, host_in(stream.remote)):
             case Deny():
                 return TurnedAway("denied")
             case Later(seconds):
@@ -335,7 +335,3 @@ class TransportConnection(Engine):
             self.handoff.link.end("cancelled")
         with trio.CancelScope(shield=True):
             await stream.aclose()
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).hostname or ""

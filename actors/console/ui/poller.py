@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 import trio
 
@@ -26,6 +27,7 @@ _APART = 0.005
 _SETTLE = 0.05
 """Seconds for a node that stops to remove its socket, after it has closed its connections."""
 
+T = TypeVar("T")
 Apply = Callable[[Callable[[Watch, float], object]], object]
 """Takes what was learned: a change of the watch, with the time when it was heard."""
 
@@ -115,27 +117,18 @@ class Poller:
             letters = await control.dead_letters()
             self._apply(lambda watch, now: watch.told(name, letters))
         if place.page == "engine" and place.node == name:
-            await self._look_at_engine(control, name, place.engine)
+            await self._look_closely(lambda: control.work(place.engine), lambda watch, work: watch.worked(name, work))
         if place.page == "link" and place.node == name and any(proxy.peer_id == place.peer for proxy in proxies):
-            await self._look_closely(control, name, place.peer)
+            await self._look_closely(lambda: control.link(place.peer), lambda watch, link: watch.looked(name, link))
 
-    async def _look_closely(self, control: ControlClient, name: str, peer: str) -> None:
+    async def _look_closely(self, ask: Callable[[], Awaitable[T]], learn: Callable[[Watch, T], object]) -> None:
         try:
-            link = await control.link(peer)
+            told = await ask()
         except NodeDownError:
             raise
         except ControlError:
-            return  # the proxy has ended meanwhile, or the node is of a version that does not tell
-        self._apply(lambda watch, now: watch.looked(name, link))
-
-    async def _look_at_engine(self, control: ControlClient, name: str, engine: str) -> None:
-        try:
-            work = await control.work(engine)
-        except NodeDownError:
-            raise
-        except ControlError:
-            return  # the engine has ended meanwhile, or the node is of a version that does not tell
-        self._apply(lambda watch, now: watch.worked(name, work))
+            return  # what it was asked for has ended meanwhile, or the node is of a version that does not tell
+        self._apply(lambda watch, now: learn(watch, told))
 
     async def _listen(self, path: Path) -> None:
         """Its events. When they end the node has, and is asked at once."""

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address, ip_address
+from urllib.parse import urlsplit
+
+
+def host_in(url: str) -> str:
+    """The host that a URL names; empty if it names none."""
+    return urlsplit(url).hostname or ""
 
 
 def is_local(host: str) -> bool:

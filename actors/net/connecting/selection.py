@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Generic, Protocol, TypeAlias, TypeVar
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
 from actors.errors import ConfigError
 from actors.net.connecting.history import DialHistory, Record
-from actors.net.connecting.locality import is_local
+from actors.net.connecting.locality import host_in, is_local
 
 INSIDE = frozenset({"memory"})
 """Never leaves the process: neither secure nor plain, for nobody is on the way."""
@@ -169,7 +168,7 @@ def _barred(offer: Offer[A], prefs: DialPrefs, has_secure: bool) -> str:
         return f"no transport for {scheme}:// here"
     if scheme in INSIDE:
         return ""
-    if not offer.trusted and is_local(urlsplit(str(address)).hostname or ""):
+    if not offer.trusted and is_local(host_in(str(address))):
         return "a local address, learned from afar"  # PROTOCOL A4
     if not is_plain(address):
         return ""
