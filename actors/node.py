@@ -55,6 +55,7 @@ from actors.net.vocabulary import (
 )
 from actors.remembered import CONFIGURATION, Remembered
 from actors.runtime import Asks, Runtime, Witness, open_service_nursery, unwrapped
+from actors.runtime.allocator import keep_freed_memory
 from actors.runtime.figures import engine_snapshots, work_snapshot
 from actors.snapshots import (
     AddressSnapshot,
@@ -320,6 +321,7 @@ async def open_node(
     or cancellation ends it at once. Raises ConfigError, AddressInUse, AddressError, before the block begins; and
     IdentityTaken from within it, which is cancelled, when a second node with this key has taken its place.
     """
+    keep_freed_memory()
     state = StateDir(state_dir) if state_dir is not None else None
     key = key or (state.key() if state else NodeKey.generate())
     wall_ms = boot if boot is not None else int(time.time() * 1000)

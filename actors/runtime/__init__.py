@@ -16,6 +16,7 @@
     codec          messages to bytes and back, guarded
     ports          what the network implements, and each sender's table of ways
     witness        who sees all that engines get: for recording
+    allocator      how the C library keeps what large messages leave
     dead_letters, events, statistics, names, nurseries
 """
 
