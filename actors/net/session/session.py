@@ -172,17 +172,21 @@ class Session:
             return
         self._active = now
         link.closing.on_message()
-        outbox = self.outbox
-        if record.upto and outbox.transmit.acknowledge(record.upto, (), (), now):
-            link.liveness.round_trip(now)
-            outbox.settled()
-        link.heard = max(link.heard, record.upto)
         try:
             link.receive.take(record, payload, link.lanes, now, self._find, self._answer)
         except OutOfStep:
             self._out_of_step(link.receive)
             raise
-        outbox.pump()
+        finally:
+            self._heard(link, record.upto, now)  # behind the messages: an answer to one of them does not wait for it
+        self.outbox.pump()
+
+    def _heard(self, link: Link, upto: int, now: float) -> None:
+        if upto and self.outbox.transmit.acknowledge(upto, (), (), now):
+            link.liveness.round_trip(now)
+            self.outbox.settled()
+        if upto > link.heard:
+            link.heard = upto
 
     def _out_of_step(self, half: Receive) -> None:
         """Forget a half whose sender will never fit it again: the next Resume tells, and it begins anew (S12)."""
