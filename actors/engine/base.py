@@ -180,8 +180,11 @@ class Engine(Struct, _Bound, metaclass=EngineMeta):
         engine what happened by `post`; what it collects takes hold with the next message.
         """
 
+    def _ended(self) -> None:
+        """For the network's own engines: the life is over, and nothing of it runs any more. Must not raise."""
 
-_VERBS = frozenset(name for name in (*vars(Engine), *vars(_Bound)) if not name.startswith("__")) - {"port"}
+
+_VERBS = frozenset(name for name in (*vars(Engine), *vars(_Bound)) if not name.startswith("__")) - {"port", "_ended"}
 
 
 def has_port(engine: Engine) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import NoReturn, Protocol, TypeVar
 
 from actors.engine.effects import Effect
@@ -49,6 +50,13 @@ class Context(Protocol):
 
     def post(self, msg: Local[object]) -> None:
         """Into the engine's own mailbox, at once and without a bound."""
+        ...
+
+    def beside(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+        """Run this beside the engine's messages, at most for its life: a port for as long as there is something to do.
+
+        For the network's own engines. What it raises crashes the engine; nothing happens once the life is over.
+        """
         ...
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
@@ -100,6 +108,9 @@ class Detached:
     def post(self, msg: Local[object]) -> None:
         """Raises NoRuntimeError."""
         self._refuse("post", msg)
+
+    def beside(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+        """Nothing runs here."""
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
         """Raises NoRuntimeError."""

@@ -6,6 +6,10 @@ Transport Connection. One that is proven joins the session by itself: nothing of
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TypeAlias
+
 import trio
 from msgspec import Struct, field
 
@@ -46,23 +50,26 @@ class Move(Struct, frozen=True):
     """Dial although a connection stands."""
 
 
-class Orders:
-    """From the handlers to the port: the attempts to make, one after the other."""
-
-    def __init__(self) -> None:
-        self.send, self.receive = trio.open_memory_channel[Schedule | Move](8)
-        self.wider = trio.Event()
-        """There are new addresses for the attempt under way."""
+Order: TypeAlias = Schedule | Move
+"""An attempt over these addresses, or a move of the connection that stands."""
 
 
 class Dialing(Struct):
-    """The dials to one peer. Handlers of the proxy order them, its port makes them, its guards read their state."""
+    """The dials to one peer. Handlers of the proxy order them, a task beside it makes them, its guards read their state.
+
+    There is such a task only while there is something to dial: a thousand peers that are linked have none.
+    """
 
     network: Network
     entry: Entry
     session: Session
     state: DialState
-    orders: Orders = field(default_factory=Orders)
+    orders: list[Order] = field(default_factory=list)
+    """The attempts to make, one after the other."""
+    dials: Callable[[], object] | None = None
+    """Has them made. None while they are, and before the proxy runs."""
+    race: Race | None = None
+    """That of the attempt under way."""
 
     @property
     def handshakes(self) -> set[EngineID]:
@@ -81,7 +88,7 @@ class Dialing(Struct):
         most = min(cfg.attempt_timeout, cfg.backoff.cap)  # T4
         self.state.attempt = trio.CancelScope(deadline=now + most)
         # spec S3: "performs connection establishment"
-        self.orders.send.send_nowait(() if self._is_kept_off() else self.schedule())
+        self._order(() if self._is_kept_off() else self.schedule())
 
     def _is_kept_off(self) -> bool:
         """Whether the peer itself has said that it is not to be dialed now, perhaps to an earlier proxy (H7)."""
@@ -101,14 +108,17 @@ class Dialing(Struct):
             self.state.move.cancel()
         elif not self.state.moves:
             self.state.moves = True
-            self.orders.send.send_nowait(Move())
+            self._order(Move())
 
     def widen(self) -> None:
         """New addresses join the attempt under way (C6)."""
         if self.state.attempt is not None:
             least = self.network.clock.now() + self.network.cfg.handshake_timeout
             self.state.attempt.deadline = max(self.state.attempt.deadline, least)
-            self.orders.wider.set()
+            if self.race is not None:
+                self.race.join(self.schedule())  # whatever was dialed goes on; what is new is dialed beside it
+            elif self.orders:
+                self.orders[-1] = self.schedule()
 
     def cancel(self) -> None:
         """The attempt under way is not wanted any more."""
@@ -148,21 +158,31 @@ class Dialing(Struct):
 
     # -- attempts ---------------------------------------------------------------------------------------
 
-    async def serve(self, proxy: Engine) -> None:
-        """Make what attempts are ordered, one after the other, for this proxy. Until cancelled."""
-        async for order in self.orders.receive:
+    def _order(self, order: Order) -> None:
+        self.orders.append(order)
+        dials, self.dials = self.dials, None
+        if dials is not None:
+            dials()
+
+    def serve(self, proxy: Engine) -> None:
+        """From now on what is ordered is made, for this proxy."""
+        self.dials = partial(proxy._context.beside, partial(self._serve, proxy), f"dials of {proxy.id.name}")
+
+    async def _serve(self, proxy: Engine) -> None:
+        """What attempts are ordered, one after the other."""
+        while self.orders:
+            order = self.orders.pop(0)
             await (self._move(proxy) if isinstance(order, Move) else self._attempt(proxy, order))
+        self.serve(proxy)
 
     async def _attempt(self, proxy: Engine, schedule: Schedule) -> None:
         """One attempt: a race in a nursery of its own. The first that is proven cancels the others (C7)."""
         scope = self.state.attempt
         assert scope is not None
-        race = Race(self, proxy)
+        self.race = race = Race(self, proxy)
         with scope:
-            async with trio.open_nursery() as widening:
-                widening.start_soon(self._widen, race)
-                await race.run(schedule)
-                widening.cancel_scope.cancel()
+            await race.run(schedule)
+        self.race = None
         if scope.cancelled_caught and trio.current_time() >= scope.deadline:
             self.state.why = "no address answered in time"
             race.give_up()
@@ -183,13 +203,6 @@ class Dialing(Struct):
                 race.give_up()
         self.state.move, self.state.moves = None, False
         proxy.post(AttemptOver())  # the connection that stood may be gone, and nothing but this handshake was left
-
-    async def _widen(self, race: Race) -> None:
-        """Whatever was dialed goes on (C6); what is new is dialed beside it."""
-        while True:
-            await self.orders.wider.wait()
-            self.orders.wider = trio.Event()
-            race.join(self.schedule())
 
     def failed(self, url: str, failed: Failed, *, moving: bool) -> None:
         """What is made of the failure of a dial."""

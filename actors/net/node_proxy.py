@@ -10,9 +10,8 @@ it goes from the outbox to the current link (`session`, `link`), drained in batc
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeAlias
-
-import trio
 
 from actors.engine import Engine, LocalCfg, MailboxStatistics, on
 from actors.events import Connected, Disconnected, ProxyChanged
@@ -140,6 +139,8 @@ class NodeProxy(Engine):
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
         self.entry.outbox.transmit.held = self._held
+        self.dialing.serve(self)
+        self.entry.outbox.forward_by(partial(self._context.beside, name=f"outbox of {self.id.name}"))
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
@@ -500,23 +501,21 @@ class NodeProxy(Engine):
         if advert is not None and known != advert.version:
             link.write(encode(Advert(advert.data)))
 
-    # -- port -------------------------------------------------------------------------------------------
+    # -- the end ----------------------------------------------------------------------------------------
 
-    async def port(self) -> None:
-        """Forward messages, and make attempts; a proxy that ends takes its connections with it."""
-        try:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self.entry.outbox.forward)
-                await self.dialing.serve(self)
-        finally:
-            self._leave()
-            self.session.close("the proxy has ended")
-            self.session.changes = DEAF
-            self.entry.outbox.transmit.held = _unheard
-            self.delivery.leave()
-            if not self.entry.outbox.closed:
-                self.settling.stopped()
-            self.network.past.add(self.entry.outbox.transmit.ledger)
+    def _ended(self) -> None:
+        """A proxy that ends takes its connections with it. Its attempts and its forwarding have ended before."""
+        outbox = self.entry.outbox
+        self._leave()
+        self.session.close("the proxy has ended")
+        self.session.changes = DEAF
+        outbox.transmit.held = _unheard
+        outbox.forward_by(None)
+        self.dialing.dials = None
+        self.delivery.leave()
+        if not outbox.closed:
+            self.settling.stopped()
+        self.network.past.add(outbox.transmit.ledger)
 
 
 def _unheard() -> None: ...

@@ -7,6 +7,7 @@ only; here what goes up is what a proxy needs to know that its connection is los
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -318,7 +319,7 @@ class TransportConnection(Engine):
                 finally:
                     self._settle()
             if self.handoff.link is not None:
-                await self.handoff.link.run()
+                await self.handoff.link.run(partial(self._context.beside, name=f"beside {self.id.name}"))
         finally:
             self.is_over = True
             await self._close()

@@ -7,6 +7,7 @@ and timers; name, mailbox and what is left in hand stay for the next one, if the
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -94,23 +95,27 @@ class Cell:
     async def _live(self) -> Verdict:
         await checkpoint_if_cancelled()  # no life begins in a cancelled scope
         verdict = Verdict.END
-        async with trio.open_nursery() as nursery:
-            life = self._life = Life(self, nursery)
-            if has_port(life.engine):
-                nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
-            crash = Containment()
-            try:
-                with crash:
-                    await self._loop.run(life)
-            finally:
-                life.end()
-                self._note(life, crash.error, self._loop.message)
-                verdict = self._judge(life)
-                # Now: whoever waits for this engine need not wait until port and children have ended.
-                self._loop.give_up(life.error)
-                if verdict is not Verdict.RESTART:
-                    self._loop.turn_away(self.mailbox.close())
-                nursery.cancel_scope.cancel()
+        try:
+            async with trio.open_nursery() as nursery:
+                life = self._life = Life(self, nursery)
+                if has_port(life.engine):
+                    nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
+                crash = Containment()
+                try:
+                    with crash:
+                        await self._loop.run(life)
+                finally:
+                    life.end()
+                    self._note(life, crash.error, self._loop.message)
+                    verdict = self._judge(life)
+                    # Now: whoever waits for this engine need not wait until port and children have ended.
+                    self._loop.give_up(life.error)
+                    if verdict is not Verdict.RESTART:
+                        self._loop.turn_away(self.mailbox.close())
+                    nursery.cancel_scope.cancel()
+        finally:
+            if self._life is not None:
+                self._life.engine._ended()
         return verdict
 
     async def _open_port(self, life: Life) -> None:
@@ -122,6 +127,14 @@ class Cell:
             self._note(life, crash.error, None)
         life.port_returned = crash.error is None
         life.nursery.cancel_scope.cancel()
+
+    async def run_beside(self, life: Life, work: Callable[[], Awaitable[object]]) -> None:
+        """See Context.beside."""
+        crash = Containment()
+        with crash:
+            await work()
+        if crash.error is not None:
+            self.crash(life, crash.error)
 
     def crash(self, life: Life, error: Exception) -> None:
         """Work beside this life has raised: it ends, as with a handler that does."""

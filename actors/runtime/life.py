@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -101,6 +102,11 @@ class Life:
     def post(self, msg: Local[object]) -> None:
         """Into the engine's own mailbox."""
         self.cell.post(msg, self)
+
+    def beside(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+        """In this life's nursery."""
+        if not self.over:
+            self.nursery.start_soon(self.cell.run_beside, self, work, name=name)
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
         """See Verbs."""

@@ -4,15 +4,16 @@ With `outbox` this is the hot path between nodes. Everything but `run` is synchr
 between a frame and its effect.
 
     run ─ read: stream ▶ FrameBuffer ▶ on_frame ▶ Receive.take ▶ mailboxes      (one task)
-        ├ flush: what the socket did not take                                    (one task)
-        └ hear: what comes beside the stream, where the transport has datagrams  (one task)
+        ├ flush: what the socket did not take                 (a task, while there is something)
+        └ hear: what comes beside the stream            (a task, where the transport has datagrams)
     pump: Transmit.write ▶ Ack + Messages in one send                            (whoever has something to write)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -34,7 +35,7 @@ from actors.net.messages import (
 from actors.net.session.closing import Closing
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
-from actors.net.session.outbox import Outbox
+from actors.net.session.outbox import Begin, Outbox
 from actors.net.session.receive import Receive
 from actors.net.session.runs import Run
 from actors.net.session.unreliable import Window, beside, frames, too_large
@@ -132,7 +133,10 @@ class Link:
         self._clock = clock
         self._out = bytearray()
         """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
-        self._room = trio.Event()
+        self._begin: Begin | None = None
+        self._flushes = False
+        self._beside: list[trio.CancelScope] = []
+        """Of what runs beside the reader."""
         self._scope = trio.CancelScope()
         self._owes_settled = False
         self._ack_alarm: Alarm | None = None
@@ -141,18 +145,32 @@ class Link:
 
     # -- life -------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too."""
+    async def run(self, begin: Begin) -> None:
+        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too.
+
+        `begin` runs what is only needed now and then in a task of its own.
+        """
         try:
             with self._scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._flush)
-                    if self._datagrams is not None:
-                        nursery.start_soon(self._hear, self._datagrams)
-                    self._beat()
-                    await self._read()
+                self._begin = partial(self._beside_it, begin)
+                if self._out:
+                    self._begin_to_flush()
+                if self._datagrams is not None:
+                    self._begin(partial(self._hear, self._datagrams))
+                self._beat()
+                await self._read()
         finally:
             self.end("cancelled")
+
+    def _beside_it(self, begin: Begin, work: Callable[[], Awaitable[object]]) -> None:
+        async def until_the_end() -> None:
+            with trio.CancelScope() as scope:
+                self._beside.append(scope)
+                if self.reason is None:
+                    await work()
+                self._beside.remove(scope)
+
+        begin(until_the_end)
 
     def end(self, reason: str) -> None:
         """It is over, now. Idempotent; the first reason stands."""
@@ -163,6 +181,9 @@ class Link:
             if alarm is not None:
                 alarm.cancel()
         self._scope.cancel()
+        self._begin = None
+        for scope in self._beside:
+            scope.cancel()
         self.owner.ended(self, reason)
 
     def close(self, reason: str) -> None:
@@ -193,7 +214,7 @@ class Link:
             return self.end(str(error))
         if sent < len(data):
             self._out += memoryview(data)[sent:]
-            self._room.set()
+            self._begin_to_flush()
 
     def send_lone(self, run: Run) -> bool:
         """Write a run that finds nothing before it. False, and nothing has happened, if it has to wait."""
@@ -291,23 +312,29 @@ class Link:
             self.write(encode(want))
         wants.clear()
 
+    def _begin_to_flush(self) -> None:
+        """There is something that the stream did not take. A task waits until it does, and then ends."""
+        begin = self._begin
+        if begin is not None and not self._flushes:
+            self._flushes = True
+            begin(self._flush)
+
     async def _flush(self) -> None:
         conditions = self.owner.conditions
-        while True:
-            await self._room.wait()
-            self._room = trio.Event()
-            if conditions.point("link.flush_pause"):
-                await trio.sleep(conditions.pause("link.flush_pause"))
-            while self._out:
-                try:
-                    await self.stream.wait_writable()
-                    sent = self.stream.send_nowait(bytes(memoryview(self._out)[:_AT_ONCE]))
-                except ConnectionLost as error:
-                    return self.end(str(error))
-                del self._out[:sent]
-                # It had taken no more: what it takes now, it takes because something has left it.
-                self.liveness.wrote(self._clock.now(), sent)
-            self.pump()
+        if conditions.point("link.flush_pause"):
+            await trio.sleep(conditions.pause("link.flush_pause"))
+        while self._out:
+            try:
+                await self.stream.wait_writable()
+                sent = self.stream.send_nowait(bytes(memoryview(self._out)[:_AT_ONCE]))
+            except ConnectionLost as error:
+                return self.end(str(error))
+            del self._out[:sent]
+            # It had taken no more: what it takes now, it takes because something has left it.
+            self.liveness.wrote(self._clock.now(), sent)
+            if not self._out:
+                self.pump()
+        self._flushes = False
 
     def acknowledge(self) -> None:
         """Write an Ack if there is anything to say."""

@@ -14,7 +14,7 @@ is an append. A run lies in the channel while `tell` still appends to it; whoeve
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from math import inf
 from typing import Final, Literal, Protocol
@@ -51,6 +51,8 @@ class Pump(Protocol):
     def send_lone(self, run: Run) -> bool: ...
 
 
+Begin = Callable[[Callable[[], Awaitable[object]]], object]
+"""Runs something in a task of its own."""
 Reroute = Callable[[str, str], "Port"]
 """The port for (sender, target) in the outbox that has taken this one's place (L2)."""
 
@@ -248,8 +250,9 @@ class Outbox:
         self._replies: list[bytes] = []
         self._replies_due = inf
         self._posted = self._taken = 0
-        # Weight bounds what is in it; a bound of its own would only be a second way to be full.
-        self._tx, self._rx = trio.open_memory_channel[Run](inf)
+        self._channel: trio.MemorySendChannel[Run] | None = None
+        """Made for the first message that is told, as is the task that empties it: most peers are never told any."""
+        self._begin: Begin | None = None
         self._lot = ParkingLot()
         self._wake_at = -1
         self._alarm: Alarm | None = None
@@ -327,7 +330,20 @@ class Outbox:
 
     def _post(self, run: Run) -> None:
         self._posted += 1
-        self._tx.send_nowait(run)
+        if self._channel is None:
+            # Weight bounds what is in it; a bound of its own would only be a second way to be full.
+            self._channel, self._runs = trio.open_memory_channel[Run](inf)
+            self._forward()
+        self._channel.send_nowait(run)
+
+    def forward_by(self, begin: Begin | None) -> None:
+        """Where the task runs that forwards: beside the proxy, as long as that lives."""
+        self._begin = begin
+        self._forward()
+
+    def _forward(self) -> None:
+        if self._begin is not None and self._channel is not None:
+            self._begin(self.forward)
 
     def hand_over(self, run: Run) -> None:
         """A run that is complete: at once when nothing is on its way before it, else behind that."""
@@ -344,7 +360,7 @@ class Outbox:
 
     async def forward(self) -> None:
         """Move runs from the channel to the transmit half, and on to the connection there is. Until cancelled."""
-        rx = self._rx
+        rx = self._runs
         while True:
             run = await rx.receive()
             self.pace.opens = 0
