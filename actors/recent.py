@@ -21,8 +21,9 @@ class Recent:
     __slots__ = ("_before", "_count", "_count_before", "_counts", "_until")
 
     def __init__(self) -> None:
-        self._counts: list[int] = []
-        self._before: list[int] = []
+        self._counts: dict[int, int] = {}
+        """How many there were in each bucket, by its number."""
+        self._before: dict[int, int] = {}
         self._count = self._count_before = 0
         self._until = 0.0
 
@@ -39,9 +40,7 @@ class Recent:
             shift = micros.bit_length() - 4
             place = shift * _STEPS + (micros >> shift)
         counts = self._counts
-        if place >= len(counts):
-            counts.extend([0] * (place + 1 - len(counts)))
-        counts[place] += count
+        counts[place] = counts.get(place, 0) + count
         self._count += count
 
     def percentile(self, share: float, now: float) -> float | None:
@@ -53,9 +52,8 @@ class Recent:
             return None
         beyond = total - share * total
         newer, older = self._counts, self._before
-        for place in range(max(len(newer), len(older)) - 1, -1, -1):
-            beyond -= newer[place] if place < len(newer) else 0
-            beyond -= older[place] if place < len(older) else 0
+        for place in sorted(newer.keys() | older.keys(), reverse=True):
+            beyond -= newer.get(place, 0) + older.get(place, 0)
             if beyond < 0:
                 return _most_of(place) / 1e6
         return 0.0
@@ -64,8 +62,8 @@ class Recent:
         if now < self._until + SPAN:
             self._before, self._count_before = self._counts, self._count
         else:
-            self._before, self._count_before = [], 0
-        self._counts, self._count = [], 0
+            self._before, self._count_before = {}, 0
+        self._counts, self._count = {}, 0
         self._until = now + SPAN
 
 

@@ -28,7 +28,7 @@ class FakeOrigin:
 
 
 def port(box: Mailbox, name: str = "a", *, slice: int = 256) -> LocalPort:
-    return LocalPort(EngineID(NODE, name), SINK, box, Pace(slice, strict=False), lambda: None)
+    return LocalPort(EngineID(NODE, name), SINK, box, Pace(slice, strict=False), lambda _: None)
 
 
 def told(box: Mailbox) -> list[Any]:
@@ -139,7 +139,7 @@ def test_an_ask_of_another_node_is_struck_out_where_it_waits() -> None:
 
 def test_many_senders_in_turn_get_shorter_batches() -> None:
     box, pace = Mailbox(), Pace(256, strict=False)
-    ports = [LocalPort(EngineID(NODE, str(number)), SINK, box, pace, lambda: None) for number in range(16)]
+    ports = [LocalPort(EngineID(NODE, str(number)), SINK, box, pace, lambda _: None) for number in range(16)]
     for sender in ports:
         sender.tell(Note("x"))
     assert [sender.left + 1 for sender in ports[:4]] == [256, 128, 85, 64]
@@ -226,7 +226,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def start(self, capacity: int, slice: int) -> None:
         self.box, pace = Mailbox(capacity), Pace(slice, strict=False)
         self.origin = FakeOrigin()
-        self.ports = [LocalPort(EngineID(NODE, str(n)), SINK, self.box, pace, lambda: None) for n in range(4)]
+        self.ports = [LocalPort(EngineID(NODE, str(n)), SINK, self.box, pace, lambda _: None) for n in range(4)]
         self.sent: dict[int, list[int]] = defaultdict(list)
         self.seen: dict[int, list[int]] = defaultdict(list)
         self.number = 0

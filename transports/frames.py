@@ -14,7 +14,7 @@ LENGTH = Layout("!I")
 _HEAD = LENGTH.size
 _read_length = LENGTH.unpack_from
 
-SMALL = 1 << 10
+SMALL = 1 << 9
 """What an idle connection holds."""
 BUSY = 256 << 10
 """What a loaded connection reads at once; more only for a frame that needs it."""

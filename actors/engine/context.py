@@ -52,11 +52,15 @@ class Context(Protocol):
         """Into the engine's own mailbox, at once and without a bound."""
         ...
 
-    def beside(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
         """Run this beside the engine's messages, at most for its life: a port for as long as there is something to do.
 
         For the network's own engines. What it raises crashes the engine; nothing happens once the life is over.
         """
+        ...
+
+    def rest(self) -> None:
+        """It will hardly tell anybody anything for long: the ways that it has used need not be kept."""
         ...
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
@@ -109,8 +113,11 @@ class Detached:
         """Raises NoRuntimeError."""
         self._refuse("post", msg)
 
-    def beside(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
         """Nothing runs here."""
+
+    def rest(self) -> None:
+        """There are none."""
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
         """Raises NoRuntimeError."""

@@ -6,8 +6,6 @@ Transport Connection. One that is proven joins the session by itself: nothing of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 import trio
@@ -66,8 +64,10 @@ class Dialing(Struct):
     state: DialState
     orders: list[Order] = field(default_factory=list)
     """The attempts to make, one after the other."""
-    dials: Callable[[], object] | None = None
-    """Has them made. None while they are, and before the proxy runs."""
+    proxy: Engine | None = None
+    """For whom, while it runs."""
+    dials: bool = False
+    """Whether the task that makes them runs."""
     race: Race | None = None
     """That of the attempt under way."""
 
@@ -160,20 +160,17 @@ class Dialing(Struct):
 
     def _order(self, order: Order) -> None:
         self.orders.append(order)
-        dials, self.dials = self.dials, None
-        if dials is not None:
-            dials()
+        if self.proxy is not None and not self.dials:
+            self.dials = True
+            self.proxy._context.beside(self._serve)
 
-    def serve(self, proxy: Engine) -> None:
-        """From now on what is ordered is made, for this proxy."""
-        self.dials = partial(proxy._context.beside, partial(self._serve, proxy), f"dials of {proxy.id.name}")
-
-    async def _serve(self, proxy: Engine) -> None:
+    async def _serve(self) -> None:
         """What attempts are ordered, one after the other."""
+        assert self.proxy is not None
         while self.orders:
             order = self.orders.pop(0)
-            await (self._move(proxy) if isinstance(order, Move) else self._attempt(proxy, order))
-        self.serve(proxy)
+            await (self._move(self.proxy) if isinstance(order, Move) else self._attempt(self.proxy, order))
+        self.dials = False
 
     async def _attempt(self, proxy: Engine, schedule: Schedule) -> None:
         """One attempt: a race in a nursery of its own. The first that is proven cancels the others (C7)."""

@@ -6,7 +6,6 @@ one step (PROTOCOL L2), and a proxy leaves it before it settles anything (C10).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from math import inf
@@ -214,6 +213,10 @@ class Network:
         newcomers = self.door.newcomers(lambda peer: self.table.find(peer) is not None) - {node}
         return permanent, others + len(newcomers), self.held - permanent
 
+    def datagram(self) -> int:
+        """A number for one (U3)."""
+        return self.random.getrandbits(64)
+
     def nonce(self) -> bytes:
         """32 fresh random bytes."""
         return self.random.randbytes(32)
@@ -244,7 +247,12 @@ class Outlook(Struct):
     """Addresses that are worth a move of the link, best first."""
     better_due: float | None = None
     """When the next of them is tried."""
-    path: deque[Step] = field(default_factory=lambda: deque(maxlen=_PATH))
+    path: list[Step] = field(default_factory=list)
+
+    def went(self, step: Step) -> None:
+        """One step more; the last ones are kept."""
+        self.path.append(step)
+        del self.path[:-_PATH]
 
 
 class Entry:
@@ -311,7 +319,7 @@ class Table:
             pace=network.runtime.pace,
             report=lambda run, outcome: self._report(peer, run, outcome),
             reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
-            ids=lambda: network.random.getrandbits(64),
+            ids=network.datagram,
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),

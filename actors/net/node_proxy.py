@@ -10,7 +10,6 @@ it goes from the outbox to the current link (`session`, `link`), drained in batc
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TypeAlias
 
 from actors.engine import Engine, LocalCfg, MailboxStatistics, on
@@ -139,8 +138,8 @@ class NodeProxy(Engine):
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
         self.entry.outbox.transmit.held = self._held
-        self.dialing.serve(self)
-        self.entry.outbox.forward_by(partial(self._context.beside, name=f"outbox of {self.id.name}"))
+        self.dialing.proxy = self
+        self.entry.outbox.forward_by(self._context.beside)
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
@@ -355,7 +354,7 @@ class NodeProxy(Engine):
         events.emit(ProxyChanged(self.now, self.entry.peer, old.value, new.value, why))
         outlook = self.entry.outlook
         outlook.since, outlook.why = self.now, why
-        outlook.path.append(Step(self.now, new, why))
+        outlook.went(Step(self.now, new, why))
 
     def _look_ahead(self) -> None:
         """For people who watch."""
@@ -511,7 +510,7 @@ class NodeProxy(Engine):
         self.session.changes = DEAF
         outbox.transmit.held = _unheard
         outbox.forward_by(None)
-        self.dialing.dials = None
+        self.dialing.proxy = None
         self.delivery.leave()
         if not outbox.closed:
             self.settling.stopped()

@@ -7,7 +7,6 @@ only; here what goes up is what a proxy needs to know that its connection is los
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import trio
 
@@ -63,13 +62,22 @@ class Handoff:
 
     def __init__(self) -> None:
         self.link: Link | None = None
-        self.known = trio.Event()
+        self._known = False
+        self._waiting: trio.Event | None = None
 
     def give(self, link: Link | None) -> None:
         """The first word counts."""
-        if not self.known.is_set():
-            self.link = link
-            self.known.set()
+        if not self._known:
+            self.link, self._known = link, True
+            if self._waiting is not None:
+                self._waiting.set()
+
+    async def wait(self) -> None:
+        """Until it is known."""
+        if not self._known:
+            self._waiting = trio.Event()
+            await self._waiting.wait()
+            self._waiting = None
 
 
 class TransportConnection(Engine):
@@ -310,7 +318,7 @@ class TransportConnection(Engine):
         try:
             if self.accepted is None:
                 with trio.move_on_after(2 * self.network.cfg.attempt_timeout):  # if nobody asks it to connect
-                    await self.handoff.known.wait()
+                    await self.handoff.wait()
             else:
                 self.stream = self.accepted
                 self.claim(self.stream)
@@ -319,7 +327,8 @@ class TransportConnection(Engine):
                 finally:
                     self._settle()
             if self.handoff.link is not None:
-                await self.handoff.link.run(partial(self._context.beside, name=f"beside {self.id.name}"))
+                self._context.rest()
+                await self.handoff.link.run(self._context.beside)
         finally:
             self.is_over = True
             await self._close()

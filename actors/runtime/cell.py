@@ -56,20 +56,21 @@ class Cell:
         self.runtime = runtime
         self.name = name
         self.id = EngineID(runtime.id, name)
-        self.pristine = fresh(engine)
         self.spawner = spawner
         self.reserved: bool = reserved if spawner is None else spawner.cell.reserved
+        self.once = self.reserved and policy.restart == "temporary"
+        """The network's own engine for one connection or one peer: made for its one life, and not copied for it."""
+        self.pristine = engine if self.once else fresh(engine)
         self.codec = Codec.of(type(engine))
         self.mailbox: Mailbox = Mailbox(capacity, runtime.capacity_bytes)
         self.verbs = Verbs(runtime, self.id)
         self.stay = runtime.next_stay()
         """Tells this engine from another that gets its name later; never the same in a run of the node."""
-        self.gone = trio.Event()
-        """Set when the engine has ended for good."""
+        self._gone: trio.Event | None = None
+        self._is_gone = self._cancelled = False
         self.restarts = self.crashes = 0
         self._loop = Loop(self)
         self._life: Life | None = None
-        self._scope = trio.CancelScope()
         self._supervision = Supervision(policy)
         self._failure: Exception | None = None
 
@@ -80,21 +81,33 @@ class Cell:
         emit = self.runtime.events.emit
         emit(EngineStarted(self._now(), self.id))
         try:
-            with self._scope:
-                while await self._live() is Verdict.RESTART:
-                    self._part()
-                    self.restarts += 1
-                    emit(EngineRestarted(self._now(), self.id, self.restarts))
+            while await self._live() is Verdict.RESTART:
+                self._part()
+                self.restarts += 1
+                emit(EngineRestarted(self._now(), self.id, self.restarts))
         finally:
             self._leave()
 
     def cancel(self) -> None:
         """End the engine. A handler that waits is cancelled, its cleanup runs; `gone` says when all is done."""
-        self._scope.cancel()
+        self._cancelled = True
+        if self._life is not None:
+            self._life.nursery.cancel_scope.cancel()
+
+    @property
+    def gone(self) -> trio.Event:
+        """Set when the engine has ended for good."""
+        if self._gone is None:
+            self._gone = trio.Event()
+            if self._is_gone:
+                self._gone.set()
+        return self._gone
 
     async def _live(self) -> Verdict:
         await checkpoint_if_cancelled()  # no life begins in a cancelled scope
         verdict = Verdict.END
+        if self._cancelled:
+            return verdict
         try:
             async with trio.open_nursery() as nursery:
                 life = self._life = Life(self, nursery)
@@ -158,7 +171,7 @@ class Cell:
 
     def _judge(self, life: Life) -> Verdict:
         """What follows on this life. If it neither asked to stop, crashed, nor lost its port, it was cancelled."""
-        cancelled = self._scope.cancel_called or not (life.error or life.port_returned)
+        cancelled = self._cancelled or not (life.error or life.port_returned)
         if life.stopping or cancelled:
             return Verdict.END
         verdict = self._supervision.judge(self._now(), crashed=life.error is not None)
@@ -177,7 +190,9 @@ class Cell:
             self.spawner.cell.lose(self, self.spawner, failure)
         self._part()
         self._loop.leave()
-        self.gone.set()
+        self._is_gone = True
+        if self._gone is not None:
+            self._gone.set()
 
     def _part(self) -> None:
         life, self._life = self._life, None
@@ -234,7 +249,7 @@ class Cell:
     @property
     def state(self) -> State:
         """What it does at this moment."""
-        if self.mailbox.closed or self._scope.cancel_called:
+        if self.mailbox.closed or self._cancelled:
             return "stopping"
         if self._life is None:
             return "starting"

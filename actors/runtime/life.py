@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
-from actors.engine import Effect, MailboxStatistics, fresh
+from actors.engine import Detached, Effect, MailboxStatistics, bind, fresh
 from actors.identity import EngineID
 from actors.messages import Local, Request, Timer, TransportPrefs
 from actors.runtime.clock import Alarm
@@ -41,7 +41,8 @@ class Life:
         self.sender = cell.id
         self.effects: list[Effect] = []
         witness = None if cell.reserved else cell.runtime.witness
-        self.engine = fresh(cell.pristine, self if witness is None else witness.context(self))
+        context = self if witness is None else witness.context(self)
+        self.engine = bind(cell.pristine, context) if cell.once else fresh(cell.pristine, context)
 
     def end(self) -> None:
         """Timers are gone, and effects that were not carried out; what it posted to itself will be dropped."""
@@ -53,6 +54,8 @@ class Life:
 
     def part(self) -> None:
         """Nothing of it runs any more: it and its engine do not hold each other."""
+        if self.cell.once:
+            bind(self.engine, Detached())
         del self.engine
 
     # -- timers ------------------------------------------------------------------------------------------
@@ -103,10 +106,14 @@ class Life:
         """Into the engine's own mailbox."""
         self.cell.post(msg, self)
 
-    def beside(self, work: Callable[[], Awaitable[object]], name: str) -> None:
+    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
         """In this life's nursery."""
         if not self.over:
-            self.nursery.start_soon(self.cell.run_beside, self, work, name=name)
+            self.nursery.start_soon(self.cell.run_beside, self, work, name=f"beside {self.id.name}")
+
+    def rest(self) -> None:
+        """See Context."""
+        self.cell.verbs.ports.close()
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
         """See Verbs."""

@@ -32,7 +32,7 @@ from actors.runtime.handling import Handling
 from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin, message_of, not_now, strike
 from actors.runtime.supervision import ChildFailedError
 from actors.runtime.witness import Behaviour
-from actors.runtime.work import EVERY, Work
+from actors.runtime.work import EVERY, PAUSE, Work
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -75,6 +75,8 @@ class Loop:
         """The life whose messages are handled here."""
         self.handled = self.late = self.unhandled = 0
         self.work = Work()
+        if cell.once:
+            self.work.due = self._now() + PAUSE  # of a thousand peers that only link, nothing is worth a look
         self._chosen: Any = None
         """The action of the guard that held last."""
         self.message: Request[Any] | None = None
@@ -100,7 +102,7 @@ class Loop:
 
     async def run(self, life: Life) -> None:
         """Handle messages until the engine stops. Raises what a handler raises."""
-        mailbox, pace, since, unseen = self._cell.mailbox, self._pace, 0, EVERY
+        mailbox, pace, since, unseen = self._cell.mailbox, self._pace, 0, 0 if self._cell.once else EVERY
         self.message = None
         self._life = life
         if Started in self._table:

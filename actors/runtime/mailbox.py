@@ -9,7 +9,6 @@ that task has run, and a mailbox must be looked into (an ask is cancelled, a tim
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from enum import IntEnum
 from math import inf
@@ -117,6 +116,7 @@ class Mailbox:
     """
 
     __slots__ = (
+        "_lot",
         "_queue",
         "_reader",
         "_reserved",
@@ -126,7 +126,6 @@ class Mailbox:
         "closed",
         "held",
         "held_bytes",
-        "lot",
         "opened",
         "ports",
         "reserved_bytes",
@@ -144,7 +143,7 @@ class Mailbox:
         self._reserved = 0
         self.reserved_bytes = 0
         self.closed = False
-        self.lot = ParkingLot()
+        self._lot: ParkingLot | None = None
         self.waiting = 0
         """Senders that wait for room, or have just been woken for it: newcomers come after them."""
         self.opened: dict[LocalPort, None] = {}
@@ -155,7 +154,8 @@ class Mailbox:
         """What happens to a batch for an engine that has ended."""
         self.at_once: Callable[[Batch], bool] = not_now
         """What may be done with a lone ask for an engine that waits for one."""
-        self._queue: deque[Batch] = deque()
+        self._queue: list[Batch] = []
+        """A list: it is short as a rule, and an empty deque takes ten times as much for each engine."""
         self._reader: Task | None = None
 
     # -- in ----------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class Mailbox:
 
     def take_nowait(self) -> Batch:
         """The oldest batch, closed: nobody appends to it any more."""
-        batch = self._queue.popleft()
+        batch = self._queue.pop(0)
         if batch.port is not None:
             batch.port.close()
         return batch
@@ -241,7 +241,18 @@ class Mailbox:
         """Let those who wait try again, once half of what they may have at all is free."""
         free = self.capacity - self.held - self._reserved
         if free > 0 and free * 2 >= self.capacity - max(0, self._reserved):
-            self.lot.unpark_all()
+            self._wake_all()
+
+    @property
+    def lot(self) -> ParkingLot:
+        """Where senders wait for room. Made for the first: few mailboxes are ever full."""
+        if self._lot is None:
+            self._lot = ParkingLot()
+        return self._lot
+
+    def _wake_all(self) -> None:
+        if self._lot is not None:
+            self._lot.unpark_all()
 
     def withdraw(self, origin: Origin, correlation: int) -> None:
         """Another node's ask is cancelled: if it waits here it will not be handled (PROTOCOL Q1)."""
@@ -256,9 +267,8 @@ class Mailbox:
             port.close()
         for port in tuple(self.ports):
             port.unbind()
-        left = list(self._queue)
-        self._queue.clear()
-        self.lot.unpark_all()
+        left, self._queue = self._queue, []
+        self._wake_all()
         return left
 
     def statistics(self) -> MailboxStatistics:
@@ -288,13 +298,13 @@ class LocalPort:
     local: Final[Literal[True]] = True
 
     def __init__(
-        self, sender: EngineID, target: EngineID, mailbox: Mailbox, pace: Pace, forget: Callable[[], None]
+        self, sender: EngineID, target: EngineID, mailbox: Mailbox, pace: Pace, forget: Callable[[EngineID], None]
     ) -> None:
         self.sender = sender
         self.target = target
         self.mailbox = mailbox
         self.forget = forget
-        """Takes the port out of its sender's table."""
+        """Takes the port for this target out of its sender's table."""
         self.left = 0
         self.append: Callable[[Any], None] = _closed
         self._batch: Batch | None = None
@@ -333,7 +343,7 @@ class LocalPort:
         """Engine or sender have ended: out of both tables."""
         self.close()
         self.mailbox.ports.pop(self, None)
-        self.forget()
+        self.forget(self.target)
 
     def spent(self) -> bool:
         """Whether this sender has had its share, and others should run before it goes on."""

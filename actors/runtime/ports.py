@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
-from weakref import WeakMethod
 
 from actors.errors import Refused
 from actors.identity import EngineID, NodeID
@@ -13,6 +12,7 @@ from actors.runtime.mailbox import LocalPort
 
 if TYPE_CHECKING:
     from actors.runtime.asks import Slot
+    from actors.runtime.runtime import Runtime
 
 
 class Port(Protocol):
@@ -75,21 +75,39 @@ _MANY = 1024
 class Ports(dict[EngineID, AnyPort]):
     """One sender's ports by target, opened at first use: `ports[target]`, or Refused."""
 
-    __slots__ = ("_limit", "_open")
+    __slots__ = ("_limit", "_runtime", "_sender")
 
-    def __init__(self, open: Callable[[EngineID], AnyPort]) -> None:
-        """`open` is a method of the table's owner, which is not held by it: what has ended is to go at once."""
+    def __init__(self, runtime: Runtime, sender: EngineID) -> None:
         super().__init__()
-        self._open = WeakMethod(open)
+        self._runtime = runtime
+        self._sender = sender
         self._limit = _MANY
 
     def __missing__(self, target: EngineID) -> AnyPort:
         if len(self) >= self._limit:
             self._sweep()
-        open = self._open()
-        assert open is not None, "whoever opens ports holds this table"
-        port = self[target] = open(target)
+        port = self[target] = self._open(target)
         return port
+
+    def _open(self, to: EngineID) -> AnyPort:
+        runtime = self._runtime
+        if runtime.is_over:
+            raise Refused("node_stopped", f"node {runtime.id.short} has stopped")
+        if to.node is not None and to.node != runtime.id:
+            return runtime.gateway(to.node).lane(self._sender.name, to.name)
+        absolute = EngineID(runtime.id, to.name)
+        if to.node is None:
+            return self[absolute]  # both spellings are one port: one order
+        cell = runtime.directory.get(to.name)
+        if cell is None:
+            raise Refused("no_engine", f"there is no engine {to.name!r} on node {runtime.id.short}")
+        if cell.mailbox.closed:
+            raise Refused("stopped", f"{to.name} is ending")
+        return LocalPort(self._sender, absolute, cell.mailbox, runtime.pace, self._leave)
+
+    def _leave(self, target: EngineID) -> None:
+        """One of the two ends is no more."""
+        self.forget(target, EngineID(None, target.name))
 
     def forget(self, *targets: EngineID) -> None:
         """The next use opens another."""

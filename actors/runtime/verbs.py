@@ -9,7 +9,7 @@ import trio
 from trio.lowlevel import checkpoint
 
 from actors.errors import Expired, Refused
-from actors.identity import EngineID, NodeID
+from actors.identity import EngineID
 from actors.messages import EXPIRY, PREFS, Request, TransportPrefs
 from actors.runtime.asks import Slot
 from actors.runtime.codec import encode, through_codec
@@ -36,7 +36,7 @@ class Verbs:
     def __init__(self, runtime: Runtime, sender: EngineID) -> None:
         self._runtime = runtime
         self._sender = sender
-        self.ports = Ports(self._open)
+        self.ports = Ports(runtime, sender)
 
     # -- tell --------------------------------------------------------------------------------------------
 
@@ -188,26 +188,6 @@ class Verbs:
             runtime.asks.forget(slot)
 
     # -- ports -------------------------------------------------------------------------------------------
-
-    def _open(self, to: EngineID) -> AnyPort:
-        runtime = self._runtime
-        if runtime.is_over:
-            raise Refused("node_stopped", f"node {runtime.id.short} has stopped")
-        if to.node is not None and to.node != runtime.id:
-            return self._lane(to.node, to.name)
-        absolute = EngineID(runtime.id, to.name)
-        if to.node is None:
-            return self.ports[absolute]  # both spellings are one port: one order
-        cell = runtime.directory.get(to.name)
-        if cell is None:
-            raise Refused("no_engine", f"there is no engine {to.name!r} on node {runtime.id.short}")
-        if cell.mailbox.closed:
-            raise Refused("stopped", f"{to.name} is ending")
-        spellings = (absolute, EngineID(None, to.name))
-        return LocalPort(self._sender, absolute, cell.mailbox, runtime.pace, lambda: self.ports.forget(*spellings))
-
-    def _lane(self, node: NodeID, name: str) -> Port:
-        return self._runtime.gateway(node).lane(self._sender.name, name)
 
     def _port(self, to: EngineID) -> AnyPort:
         port = self.ports[to]

@@ -55,7 +55,8 @@ class DialHistory:
 
     def __init__(self) -> None:
         self._records: dict[str, Record] = {}
-        self._starts: deque[float] = deque(maxlen=DIALS_PER_SECOND)
+        self._starts: tuple[float, ...] = ()
+        """When the last dials started."""
 
     def record(self, url: str) -> Record:
         """What is known; an empty record of a stranger."""
@@ -63,7 +64,7 @@ class DialHistory:
 
     def dialed(self, url: str, now: float) -> None:
         """A dial starts."""
-        self._starts.append(now)
+        self._starts = (*self._starts, now)[-DIALS_PER_SECOND:]
         self._keep(url, replace(self.record(url), tried=now))
 
     def free_at(self, now: float) -> float:

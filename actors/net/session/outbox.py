@@ -244,7 +244,6 @@ class Outbox:
         self.transmit.max_message = MAX_FRAME - FRAME_MARGIN
         self.reserved = 0
         self._ports: dict[tuple[str, str], Port] = {}
-        self.lane("", "")  # answers: number 0, which knows no credit
         self._open: dict[Run, None] = {}
         self._sealed: dict[Run, None] = {}
         self._replies: list[bytes] = []
@@ -265,12 +264,17 @@ class Outbox:
         """The port of this sender for this target, made at its first use."""
         port = self._ports.get((sender, target))
         if port is None:
-            known = self.transmit.targets
-            if len(self._ports) >= MAX_LANES or (target not in known and len(known) >= MAX_TARGETS):
-                raise Refused("too_many_targets", f"{len(known)} engines of node {self.name} were named already")
-            port = Port(len(self._ports), sender, self.transmit.target(target), self)
-            self._ports[sender, target] = port
+            if sender or target:
+                if not self._ports:
+                    self.lane("", "")  # answers: number 0, which knows no credit
+                self._check_room(target)
+            port = self._ports[sender, target] = Port(len(self._ports), sender, self.transmit.target(target), self)
         return port
+
+    def _check_room(self, target: str) -> None:
+        known = self.transmit.targets
+        if len(self._ports) >= MAX_LANES or (target not in known and len(known) >= MAX_TARGETS):
+            raise Refused("too_many_targets", f"{len(known)} engines of node {self.name} were named already")
 
     def check(self, size: int) -> None:
         """Refused("too_large") for a message that no frame of this connection could carry (S14)."""

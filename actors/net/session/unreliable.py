@@ -45,16 +45,19 @@ class Window:
     __slots__ = ("_known", "_order")
 
     def __init__(self) -> None:
-        self._known: set[int] = set()
-        self._order: deque[int] = deque()
+        self._known: dict[int, None] = {}
+        self._order: deque[int] | None = None
+        """Made for the first: few connections have any."""
 
     def is_new(self, number: int) -> bool:
         """Whether it was not seen among the last ones; from now on it was."""
         if number in self._known:
             return False
+        if self._order is None:
+            self._order = deque()
         if len(self._order) == WINDOW:
-            self._known.remove(self._order.popleft())
-        self._known.add(number)
+            del self._known[self._order.popleft()]
+        self._known[number] = None
         self._order.append(number)
         return True
 
