@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import partial
 from itertools import count
 from os import PathLike
 from random import Random, SystemRandom
@@ -145,7 +146,7 @@ class Node:
 
     def learn(self, advert: NodeAdvert | str) -> NodeID:
         """Keep a friend's advert, as an object or as its line. AdvertError if it is none."""
-        known = NodeAdvert.parse(advert) if isinstance(advert, str) else advert
+        known = NodeAdvert.parse(advert, self._network.kept) if isinstance(advert, str) else advert
         news = self._network.keep(known, None)
         self.runtime.tell_nowait(ROUTER, AdvertLearned(known.id) if news else OfferAdvert(known.data, None))
         return known.id
@@ -156,13 +157,13 @@ class Node:
         Raises Refused for a node of which nothing is known, Lost if an ephemeral link cannot be opened. Cancelled,
         the link is not taken back: see `set_permanence`.
         """
-        with self.events.subscribe() as events:
+        with self.events.subscribe(wanted=partial(_decides, node)) as events:
             self._network.table.outlet(node)
             if permanent:
                 self.set_permanence(node, True, holder=_NODE)
             await self.ask(ROUTER, NodeConnectRequest(node))
             if not self.is_connected(node):
-                await _connected(node, events)
+                await _connected(events)
 
     def is_connected(self, node: NodeID) -> bool:
         """Whether a connection to this node carries messages now."""
@@ -468,13 +469,18 @@ async def _stop_network(network: Network, listeners: list[tuple[str, Listener]])
                 await cell.gone.wait()
 
 
-async def _connected(node: NodeID, events: trio.MemoryReceiveChannel[Event]) -> None:
+def _decides(node: NodeID, event: Event) -> bool:
+    """Whether a link to this node stands now, or nobody tries to open one any more."""
+    match event:
+        case Connected(peer=peer) | ProxyChanged(peer=peer, new="closed"):
+            return peer == node
+        case _:
+            return False
+
+
+async def _connected(events: trio.MemoryReceiveChannel[Event]) -> None:
     async for event in events:
-        match event:
-            case Connected(peer=peer) if peer == node:
-                return
-            case ProxyChanged(peer=peer, new="closed", why=why) if peer == node:
-                raise Lost(why)
-            case _:
-                pass
+        if isinstance(event, ProxyChanged):
+            raise Lost(event.why)
+        return
     raise Refused("stopping", "this node has stopped")

@@ -78,6 +78,7 @@ def test_what_was_found_once_is_found_no_more(known: dict[str, Target], path: Pa
 
 
 def test_valid_frames_prove_both_sides_of_a_handshake(monkeypatch: pytest.MonkeyPatch) -> None:
+    frames = honest()  # made once, by a handshake of their own
     reached = list[str]()
     accept, verdict = Acceptor.accept, Dialer.verdict
 
@@ -91,8 +92,8 @@ def test_valid_frames_prove_both_sides_of_a_handshake(monkeypatch: pytest.Monkey
 
     monkeypatch.setattr(Acceptor, "accept", accepting)
     monkeypatch.setattr(Dialer, "verdict", hearing)
-    to_an_acceptor(honest()["request"] + honest()["proof"])
-    to_a_dialer(honest()["reply"] + honest()["accepted"])
+    to_an_acceptor(frames["request"] + frames["proof"])
+    to_a_dialer(frames["reply"] + frames["accepted"])
     assert reached == ["accept", "verdict"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import ClassVar
 
@@ -134,6 +135,7 @@ def parse_address(url: str) -> TransportAddress:
         raise AddressError(f"not an address: {url!r}: {error}") from None
 
 
+@lru_cache(maxsize=1024)
 def _parse(url: str) -> TransportAddress:
     parts = _URL.fullmatch(url)
     if parts is None:
@@ -160,6 +162,7 @@ def _parse(url: str) -> TransportAddress:
     return kind(host, int(port), path)
 
 
+@lru_cache(maxsize=1024)
 def _number(host: str) -> IPv4Address | IPv6Address | None:
     """The IP number that a host is, an IPv4 number in IPv6's clothes undressed; None for a name."""
     try:

@@ -94,9 +94,16 @@ class Door:
 
     # -- turns ------------------------------------------------------------------------------------------
 
+    def give_back(self, *, secure: bool) -> None:
+        """It was no stranger that took a turn."""
+        self._rate(secure).give_back()
+
+    def _rate(self, secure: bool) -> Rate:
+        return self._secure if secure else self._plain
+
     async def turn(self, *, secure: bool) -> None:
         """Wait until one more handshake may begin (H9), in the order they came. No checkpoint if it may now."""
-        rate, clock = self._secure if secure else self._plain, self._runtime.clock
+        rate, clock = self._rate(secure), self._runtime.clock
         if not self._turns.statistics().locked and not rate.wait(clock.now()):
             return
         self.counters.delayed += 1

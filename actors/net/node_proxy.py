@@ -249,6 +249,7 @@ class NodeProxy(Engine):
         record.waits = msg.permanent
         record.denied_at = None
         record.counters.proven += 1
+        record.proven_at = self.now
         epoch = self.entry.outbox.transmit.epoch
         self.session.attach(link, msg.greet(epoch, self.state_of_life.permanent) if msg.greet else b"")
         self.state.backoff.proven(self.now)

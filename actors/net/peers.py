@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from enum import Enum
+from math import inf
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
@@ -20,6 +21,10 @@ from actors.net.proving.adverts import NodeAdvert
 MOST_PEERS = 10_000
 PROBES = 64
 """How many records are looked at, at most, to find one that may go."""
+
+
+PROVEN_AGAIN = 1.0
+"""Seconds after which a peer may prove itself again as one that is known: nobody may do so all the time."""
 
 
 class Judgement(Enum):
@@ -87,6 +92,7 @@ class PeerRecord(Generic[R]):
         "incarnation",
         "learned_from",
         "own_advert_version",
+        "proven_at",
         "proxied",
         "quiet_until",
         "receive",
@@ -117,6 +123,8 @@ class PeerRecord(Generic[R]):
         self.counters = Counters()
         self.ends = 0
         """Our dials that are under way, and proven ends; no claim of a stranger (H8)."""
+        self.proven_at = -inf
+        """When its last connection was."""
         self.proxied = False
         """Whether a proxy for it is in the Router's table."""
         self.denied_at: int | None = None
@@ -231,6 +239,13 @@ class Peers(Generic[R]):
             record = self._records[node] = PeerRecord(node, dials=self._dials)
         self._records.move_to_end(node)
         return record
+
+    def knows(self, node: NodeID, now: float) -> bool:
+        """Whether it is no stranger, and did not prove itself just now: then its handshake is none of theirs (H9)."""
+        record = self._records.get(node)
+        if record is None or record.proven_at > now - PROVEN_AGAIN:
+            return False
+        return record.proven_at > -inf or record.befriended
 
     def evict(self) -> bool:
         """Forget the record used least recently, of those that nobody uses. Whether there was one."""

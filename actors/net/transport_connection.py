@@ -229,6 +229,8 @@ class TransportConnection(Engine):
         if network.conditions.point("acceptor.over_capacity"):
             return await send_all(stream, acceptor.refuse("over_capacity", _TURNED_AWAY, None))
         door.counters.proven += 1
+        if network.peers.knows(proven.peer, began):
+            door.give_back(secure=self.transport.secure)
         link: Link | TurnedAway | None = self._refusal(stream, proven) or self._outlived(proven)
         if link is None:
             with door.arriving(proven.peer):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeAlias
 
 import trio
 
 from actors.events import Event
 
 RECENT: Final = 256
+Wanted: TypeAlias = Callable[[Event], bool]
 
 
 class _Listener:
-    __slots__ = ("lost", "receive", "send")
+    __slots__ = ("lost", "receive", "send", "wanted")
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, wanted: Wanted | None) -> None:
+        self.wanted = wanted
         self.send, receive = trio.open_memory_channel[Event](capacity)
         self.receive = receive
         self.lost = 0
@@ -35,11 +37,11 @@ class Events:
         self.dropped = 0
         """Events that a slow listener did not get, all listeners together."""
 
-    def subscribe(self, capacity: int = 256) -> trio.MemoryReceiveChannel[Event]:
-        """Events from now on. Close the channel to stop; it ends by itself with the runtime."""
+    def subscribe(self, capacity: int = 256, *, wanted: Wanted | None = None) -> trio.MemoryReceiveChannel[Event]:
+        """Events from now on, those that are wanted. Close the channel to stop; it ends by itself with the runtime."""
         if capacity < 1:
             raise ValueError(f"a listener needs room for at least one event, not {capacity}")
-        listener = _Listener(capacity)
+        listener = _Listener(capacity, wanted)
         self._listeners.append(listener)
         return listener.receive.clone()
 
@@ -50,7 +52,8 @@ class Events:
         for tap in self.taps:
             tap(event)
         for listener in tuple(self._listeners):
-            self._hand(listener, event)
+            if listener.wanted is None or listener.wanted(event):
+                self._hand(listener, event)
 
     def close(self) -> None:
         """End every listener's channel, after what lies in it."""

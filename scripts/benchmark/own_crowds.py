@@ -104,12 +104,14 @@ async def other_end(count: int, url: str) -> None:
 async def all_connect(nodes: Sequence[Node], advert: str) -> float:
     """Each of the nodes to the one hub; how many seconds that took."""
     slots = trio.CapacityLimiter(AT_ONCE)
+    for node in nodes:
+        hub = node.learn(advert)
 
     async def connect(node: Node) -> None:
         async with slots:
             for _ in range(TRIES):
                 with suppress(Lost):  # a machine that is too busy for a handshake in time
-                    return await node.connect(node.learn(advert), permanent=False)
+                    return await node.connect(hub, permanent=False)
 
     began = clock()
     async with trio.open_nursery() as nursery:

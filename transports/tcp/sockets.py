@@ -113,6 +113,12 @@ async def _race(
     failures: list[OSError],
 ) -> T | None:
     """The first that answers. The next is tried when one fails, or has not answered after a while."""
+    if len(targets) == 1:
+        try:
+            return await attempt(targets[0])
+        except OSError as error:
+            failures.append(error)
+            return None
     won: list[T] = []
 
     async def tried(target: Target, failed: trio.Event) -> None:

@@ -29,3 +29,7 @@ class Rate:
             self._allowance -= 1
             return 0.0
         return (1 - self._allowance) / self.per_second
+
+    def give_back(self) -> None:
+        """A turn that was taken is to count for nothing."""
+        self._allowance = min(self._most, self._allowance + 1)
