@@ -17,7 +17,7 @@ def check_name(name: str, *, reserved: bool = False) -> None:
     """
     if not isinstance(name, str) or not 0 < len(name) <= _LONGEST:
         raise EngineNameError(f"an engine's name is text of 1 to {_LONGEST} characters, not {name!r}")
-    if not name.isprintable() or "/" in name or any(letter.isspace() for letter in name):
+    if not name.isprintable() or "/" in name or " " in name:
         raise EngineNameError(f"an engine's name has no spaces, slashes or control characters; {name!r} has")
     if not reserved and is_reserved(name):
         raise EngineNameError(f"the name {name!r} is reserved for the network's own engines")

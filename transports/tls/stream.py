@@ -14,6 +14,7 @@ import trio
 
 from transports.base import Channel
 from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
+from transports.scratch import scratch
 from transports.tcp.stream import SocketStream
 
 
@@ -42,7 +43,6 @@ class TlsStream:
         "_in",
         "_out",
         "_owed",
-        "_raw",
         "_sealed",
         "_settled",
         "_tls",
@@ -66,7 +66,6 @@ class TlsStream:
         self._alpn = alpn
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=server_side)
-        self._raw = memoryview(bytearray(_CHUNK))
         self._sealed = memoryview(b"")
         """Encrypted, and not yet taken by the socket."""
         self._owed = 0
@@ -153,7 +152,8 @@ class TlsStream:
         self._dry = True
         self._flush()
         try:
-            count = self._below.receive_nowait(self._raw)
+            sealed = scratch()
+            count = self._below.receive_nowait(sealed)
         except trio.WouldBlock:
             if wait:
                 raise
@@ -163,7 +163,7 @@ class TlsStream:
                 raise ConnectionLost(CLOSED_BY_PEER)
             self._dry = False  # the next call will say it
             return False
-        self._in.write(self._raw[:count])
+        self._in.write(sealed[:count])
         return True
 
     async def wait_readable(self) -> None:

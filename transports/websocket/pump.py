@@ -22,14 +22,13 @@ from wsproto.utilities import RemoteProtocolError
 
 from transports.base import Stream, send_all
 from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
+from transports.scratch import SIZE, scratch
 from transports.websocket.stream import WebSocketStream
 
 SUBPROTOCOL: Final = "trio-actors.1"
 """What both sides agree on in the upgrade."""
 MAX_MESSAGE: Final = 128 << 10
 """Bytes of one message that is accepted."""
-_CHUNK: Final = 64 << 10
-"""Bytes that are read at a time."""
 _UPGRADE: Final = 16 << 10
 """Bytes that a request for an upgrade, or its answer, may have."""
 _UNFINISHED: Final = 4 * MAX_MESSAGE
@@ -52,7 +51,6 @@ class Carrier(trio.abc.Stream):
 
     def __init__(self, below: Stream) -> None:
         self._below = below
-        self._buffer = memoryview(bytearray(_CHUNK))
         self._is_open = False
         self.unfinished = 0
         """Bytes that have come since the last message."""
@@ -76,24 +74,24 @@ class Carrier(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self.unfinished:  # a message that has come is a checkpoint of its own
             await trio.lowlevel.checkpoint()
-        buffer = self._buffer if self._is_open else self._buffer[:_UPGRADE]
         try:
-            count = await self._receive(buffer)
+            data = await self._receive(SIZE if self._is_open else _UPGRADE)
         except ConnectionLost as lost:
             raise self._broken(lost) from lost
-        if not count and not self._is_open:
+        if not data and not self._is_open:
             raise ConnectionLost(CLOSED_BY_PEER)
-        self.unfinished += count
+        self.unfinished += len(data)
         if not self._is_open and self.unfinished > _UPGRADE:
             raise NotSpoken(f"WebSocket: its upgrade is longer than {_UPGRADE} bytes")
         if self.unfinished > _UNFINISHED:
             raise NotSpoken(f"WebSocket: {self.unfinished} bytes without a message among them")
-        return bytes(buffer[:count])
+        return data
 
-    async def _receive(self, buffer: memoryview) -> int:
+    async def _receive(self, most: int) -> bytes:
+        room = scratch()[:most]
         while True:
             try:
-                return self._below.receive_nowait(buffer)
+                return bytes(room[: self._below.receive_nowait(room)])
             except trio.WouldBlock:
                 await self._below.wait_readable()
 
@@ -118,7 +116,7 @@ async def pump_dialed(stream: WebSocketStream, host: str, path: str) -> None:
             path,
             subprotocols=[SUBPROTOCOL],
             max_message_size=MAX_MESSAGE,
-            receive_buffer_size=_CHUNK,
+            receive_buffer_size=SIZE,
         )
         if socket.subprotocol != SUBPROTOCOL:
             raise ConnectionLost(f"the server there does not speak {SUBPROTOCOL}")
@@ -131,7 +129,7 @@ async def pump_accepted(stream: WebSocketStream, path: str) -> None:
     """As the acceptor: let the peer ask for the upgrade, then move bytes until the end."""
 
     async def upgrade(nursery: trio.Nursery, carrier: Carrier) -> WebSocketConnection:
-        request = await wrap_server_stream(nursery, carrier, max_message_size=MAX_MESSAGE, receive_buffer_size=_CHUNK)
+        request = await wrap_server_stream(nursery, carrier, max_message_size=MAX_MESSAGE, receive_buffer_size=SIZE)
         if request.path != path:
             await request.reject(404, body=b"no node listens at this path")
             raise NotSpoken(f"WebSocket: the peer asked for the path {_shown(request.path)}")
