@@ -185,6 +185,12 @@ TARGETS = (
         goal=Goal(10, 25),
     ),
     Row(
+        name="T14-raw",
+        what="the same as a msgspec.Raw, whose end has to be found",
+        own=own("own_relay", "step", count=1_000, load=2),
+        other=Contender("decode and encode again", ("own_relay", "step"), 1_000, 1),
+    ),
+    Row(
         name="T14-node",
         what="the same: all that the node in the middle does",
         own=own("own_relay", "node", count=1_000, load=0),
