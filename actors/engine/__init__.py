@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from actors.engine.base import Engine, has_port
+from actors.engine.base import Engine, has_port, own_context
 from actors.engine.behaviour import Guard, on
 from actors.engine.context import Context, Detached, NoRuntimeError
 from actors.engine.effects import CancelTimer, Effect, SetTimer, Spawn, Stop, Tell
@@ -41,4 +41,5 @@ __all__ = [
     "fresh",
     "has_port",
     "on",
+    "own_context",
 ]

@@ -11,7 +11,7 @@ from msgspec import Struct, StructMeta, field
 
 from actors.engine import mistakes
 from actors.engine.behaviour import Guard, Table, behaviour_of, table_of, wire_messages_of
-from actors.engine.context import Context, Detached
+from actors.engine.context import Context, Detached, OwnContext
 from actors.engine.effects import CancelTimer, Effect, SetTimer, Spawn, Stop, Tell
 from actors.engine.policy import Policy
 from actors.engine.records import EngineCfg, EngineEnv, LocalCfg
@@ -185,6 +185,11 @@ class Engine(Struct, _Bound, metaclass=EngineMeta):
 
 
 _VERBS = frozenset(name for name in (*vars(Engine), *vars(_Bound)) if not name.startswith("__")) - {"port", "_ended"}
+
+
+def own_context(engine: Engine) -> OwnContext:
+    """For the network's own engines."""
+    return engine._context  # type: ignore[return-value]  # a Life, or Detached: these have it all
 
 
 def has_port(engine: Engine) -> bool:

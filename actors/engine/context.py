@@ -52,23 +52,27 @@ class Context(Protocol):
         """Into the engine's own mailbox, at once and without a bound."""
         ...
 
-    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Run this beside the engine's messages, at most for its life: a port for as long as there is something to do.
-
-        For the network's own engines. What it raises crashes the engine; nothing happens once the life is over.
-        """
-        ...
-
-    def rest(self) -> None:
-        """It will hardly tell anybody anything for long: the ways that it has used need not be kept."""
-        ...
-
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:
         """Returns when delivered, else raises the outcome."""
         ...
 
     async def ask(self, to: EngineID, msg: Request[R], prefs: TransportPrefs, expiry: float) -> R:
         """The reply, else raises the outcome."""
+        ...
+
+
+class OwnContext(Context, Protocol):
+    """What the network's own engines are lent beyond that. Nobody records them."""
+
+    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Run this beside the engine's messages, at most for its life: a port for as long as there is something to do.
+
+        What it raises crashes the engine; nothing happens once the life is over.
+        """
+        ...
+
+    def rest(self) -> None:
+        """It will hardly tell anybody anything for long: the ways that it has used need not be kept."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import TypeAlias
 import trio
 from msgspec import Struct, field
 
-from actors.engine import Engine
+from actors.engine import Engine, own_context
 from actors.events import DialFailed
 from actors.identity import EngineID
 from actors.net.connecting.backoff import Backoff
@@ -53,7 +53,7 @@ Order: TypeAlias = Schedule | Move
 
 
 class Dialing(Struct):
-    """The dials to one peer. Handlers of the proxy order them, a task beside it makes them, its guards read their state.
+    """The dials to one peer. Handlers of the proxy order them, a task beside makes them, its guards read their state.
 
     There is such a task only while there is something to dial: a thousand peers that are linked have none.
     """
@@ -162,7 +162,7 @@ class Dialing(Struct):
         self.orders.append(order)
         if self.proxy is not None and not self.dials:
             self.dials = True
-            self.proxy._context.beside(self._serve)
+            own_context(self.proxy).beside(self._serve)
 
     async def _serve(self) -> None:
         """What attempts are ordered, one after the other."""

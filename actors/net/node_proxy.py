@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeAlias
 
-from actors.engine import Engine, LocalCfg, MailboxStatistics, on
+from actors.engine import Engine, LocalCfg, MailboxStatistics, on, own_context
 from actors.events import Connected, Disconnected, ProxyChanged
 from actors.messages import Started
 from actors.net.connecting.backoff import Backoff
@@ -139,7 +139,7 @@ class NodeProxy(Engine):
         self.session.changes = self
         self.entry.outbox.transmit.held = self._held
         self.dialing.proxy = self
-        self.entry.outbox.forward_by(self._context.beside)
+        self.entry.outbox.forward_by(own_context(self).beside)
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:

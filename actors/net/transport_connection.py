@@ -11,7 +11,7 @@ from collections.abc import Callable
 import trio
 
 from actors.admission import Deny, Later, Moment
-from actors.engine import Engine, on
+from actors.engine import Engine, on, own_context
 from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
@@ -329,8 +329,9 @@ class TransportConnection(Engine):
                 finally:
                     self._settle()
             if self.handoff.link is not None:
-                self._context.rest()
-                await self.handoff.link.run(self._context.beside)
+                own = own_context(self)
+                own.rest()
+                await self.handoff.link.run(own.beside)
         finally:
             self.is_over = True
             await self._close()

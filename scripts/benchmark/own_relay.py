@@ -3,8 +3,8 @@
     own_relay node      processor seconds a message of the node in the middle of three, for all that it does
     own_relay step      seconds a message of the codec's part in that: a run's bytes in, the next hop's out
 
-Load 0: opaque, as bytes; 1: decoded, and encoded again; 2: opaque, as a msgspec.Raw, of which it must find the end. What
-is carried is the same in all of them: records with bodies of 100 bytes.
+Load 0: opaque, as bytes; 1: decoded, and encoded again; 2: opaque, as a msgspec.Raw, of which it must find the end.
+What is carried is the same in all of them: records with bodies of 100 bytes.
 """
 
 from __future__ import annotations
