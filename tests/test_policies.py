@@ -301,6 +301,33 @@ async def test_handshakes_that_come_too_fast_wait_for_their_turn() -> None:
 
 
 @virtual
+async def test_a_peer_that_is_known_gives_its_turn_back() -> None:
+    async with bench() as nodes:
+        await nodes.start("a", cfg=NetworkCfg(handshakes=0.1))
+        await nodes.start("b")
+        for _ in range(3):
+            assert await nodes["b"].ask(nodes.to("a"), Question(1), expiry=60.0) == -1
+            nodes["b"].close(ID["a"])
+            await nodes.until(lambda: not nodes.ready("a", "b"))
+            await trio.sleep(2.0)
+        assert trio.current_time() < 10.0  # strangers would have taken 10 s each from the second on
+        assert nodes["a"].snapshot().statistics.door.delayed == 0
+
+
+@virtual
+async def test_a_peer_that_comes_all_the_time_is_held_up_like_a_stranger() -> None:
+    async with bench() as nodes:
+        await nodes.start("a", cfg=NetworkCfg(handshakes=1.0))
+        await nodes.start("b")
+        began = trio.current_time()
+        for _ in range(8):
+            assert await nodes["b"].ask(nodes.to("a"), Question(1), expiry=60.0) == -1
+            nodes["b"].close(ID["a"])
+            await nodes.until(lambda: not nodes.ready("a", "b"))
+        assert trio.current_time() - began > 3.0
+
+
+@virtual
 async def test_who_cannot_have_a_turn_in_time_is_closed_and_holds_up_nobody() -> None:
     async with bench() as nodes:
         await nodes.start("a", cfg=NetworkCfg(handshakes=1.0))

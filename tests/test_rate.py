@@ -44,3 +44,13 @@ def test_in_any_time_no_more_turns_are_given_than_the_rate_says(per_second: floa
         now += gap
         turns += rate.wait(now) == 0.0
     assert turns <= max(1.0, per_second / 10) + now * per_second + 1e-6
+
+
+def test_a_turn_that_is_given_back_is_there_again_and_no_more_than_that() -> None:
+    rate = Rate(10)
+    assert rate.wait(0.0) == 0.0
+    rate.give_back()
+    assert rate.wait(0.0) == 0.0
+    rate.give_back()
+    rate.give_back()
+    assert [rate.wait(0.0) > 0 for _ in range(2)] == [False, True]
