@@ -7,6 +7,7 @@ is that of TCP: `trio.SSLStream` has no such calls. The handshake happens in the
 from __future__ import annotations
 
 import ssl
+import threading
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -14,7 +15,6 @@ import trio
 
 from transports.base import Channel
 from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
-from transports.scratch import scratch
 from transports.tcp.stream import SocketStream
 
 
@@ -30,6 +30,16 @@ ALPN: Final = "trio-actors/1"
 OURS: Final = Alpn(ALPN)
 _CHUNK: Final = 64 << 10
 """Bytes that are encrypted at a time; as many wait for the socket at most."""
+
+
+class _Scratch(threading.local):
+    """What comes from below is handed to TLS in the same step: room for it is one for each thread, not each connection."""
+
+    def __init__(self) -> None:
+        self.room = memoryview(bytearray(_CHUNK))
+
+
+_scratch = _Scratch()
 
 
 class TlsStream:
@@ -152,7 +162,7 @@ class TlsStream:
         self._dry = True
         self._flush()
         try:
-            sealed = scratch()
+            sealed = _scratch.room
             count = self._below.receive_nowait(sealed)
         except trio.WouldBlock:
             if wait:

@@ -22,13 +22,14 @@ from wsproto.utilities import RemoteProtocolError
 
 from transports.base import Stream, send_all
 from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
-from transports.scratch import SIZE, scratch
 from transports.websocket.stream import WebSocketStream
 
 SUBPROTOCOL: Final = "trio-actors.1"
 """What both sides agree on in the upgrade."""
 MAX_MESSAGE: Final = 128 << 10
 """Bytes of one message that is accepted."""
+_CHUNK: Final = 64 << 10
+"""Bytes that are read at a time."""
 _UPGRADE: Final = 16 << 10
 """Bytes that a request for an upgrade, or its answer, may have."""
 _UNFINISHED: Final = 4 * MAX_MESSAGE
@@ -51,6 +52,7 @@ class Carrier(trio.abc.Stream):
 
     def __init__(self, below: Stream) -> None:
         self._below = below
+        self._buffer = memoryview(bytearray(_CHUNK))
         self._is_open = False
         self.unfinished = 0
         """Bytes that have come since the last message."""
@@ -74,24 +76,24 @@ class Carrier(trio.abc.Stream):
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         if self.unfinished:  # a message that has come is a checkpoint of its own
             await trio.lowlevel.checkpoint()
+        buffer = self._buffer if self._is_open else self._buffer[:_UPGRADE]
         try:
-            data = await self._receive(SIZE if self._is_open else _UPGRADE)
+            count = await self._receive(buffer)
         except ConnectionLost as lost:
             raise self._broken(lost) from lost
-        if not data and not self._is_open:
+        if not count and not self._is_open:
             raise ConnectionLost(CLOSED_BY_PEER)
-        self.unfinished += len(data)
+        self.unfinished += count
         if not self._is_open and self.unfinished > _UPGRADE:
             raise NotSpoken(f"WebSocket: its upgrade is longer than {_UPGRADE} bytes")
         if self.unfinished > _UNFINISHED:
             raise NotSpoken(f"WebSocket: {self.unfinished} bytes without a message among them")
-        return data
+        return bytes(buffer[:count])
 
-    async def _receive(self, most: int) -> bytes:
-        room = scratch()[:most]
+    async def _receive(self, buffer: memoryview) -> int:
         while True:
             try:
-                return bytes(room[: self._below.receive_nowait(room)])
+                return self._below.receive_nowait(buffer)
             except trio.WouldBlock:
                 await self._below.wait_readable()
 
@@ -116,7 +118,7 @@ async def pump_dialed(stream: WebSocketStream, host: str, path: str) -> None:
             path,
             subprotocols=[SUBPROTOCOL],
             max_message_size=MAX_MESSAGE,
-            receive_buffer_size=SIZE,
+            receive_buffer_size=_CHUNK,
         )
         if socket.subprotocol != SUBPROTOCOL:
             raise ConnectionLost(f"the server there does not speak {SUBPROTOCOL}")
@@ -129,7 +131,7 @@ async def pump_accepted(stream: WebSocketStream, path: str) -> None:
     """As the acceptor: let the peer ask for the upgrade, then move bytes until the end."""
 
     async def upgrade(nursery: trio.Nursery, carrier: Carrier) -> WebSocketConnection:
-        request = await wrap_server_stream(nursery, carrier, max_message_size=MAX_MESSAGE, receive_buffer_size=SIZE)
+        request = await wrap_server_stream(nursery, carrier, max_message_size=MAX_MESSAGE, receive_buffer_size=_CHUNK)
         if request.path != path:
             await request.reject(404, body=b"no node listens at this path")
             raise NotSpoken(f"WebSocket: the peer asked for the path {_shown(request.path)}")
