@@ -28,7 +28,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 def faults(*, keep: bool) -> int:
     """Pages that the system had to give, for messages that come and go sixteen at a time."""
-    done = subprocess.run([sys.executable, "-c", MESSAGES.format(keep=keep)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", MESSAGES.format(keep=keep)], capture_output=True, text=True, check=True
+    )
     return int(done.stdout)
 
 

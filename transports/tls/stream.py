@@ -33,7 +33,7 @@ _CHUNK: Final = 64 << 10
 
 
 class _Scratch(threading.local):
-    """What comes from below is handed to TLS in the same step: room for it is one for each thread, not each connection."""
+    """Room for what comes from below, and is handed to TLS in the same step: of each thread, not of each connection."""
 
     def __init__(self) -> None:
         self.room = memoryview(bytearray(_CHUNK))
