@@ -88,7 +88,10 @@ class Dialing(Struct):
         most = min(cfg.attempt_timeout, cfg.backoff.cap)  # T4
         self.state.attempt = trio.CancelScope(deadline=now + most)
         # spec S3: "performs connection establishment"
-        self._order(() if self._is_kept_off() else self.schedule())
+        self._order(self._attemptable())
+
+    def _attemptable(self) -> Schedule:
+        return () if self._is_kept_off() else self.schedule()
 
     def _is_kept_off(self) -> bool:
         """Whether the peer itself has said that it is not to be dialed now, perhaps to an earlier proxy (H7)."""
@@ -117,8 +120,9 @@ class Dialing(Struct):
             self.state.attempt.deadline = max(self.state.attempt.deadline, least)
             if self.race is not None:
                 self.race.join(self.schedule())  # whatever was dialed goes on; what is new is dialed beside it
-            elif self.orders:
-                self.orders[-1] = self.schedule()
+            else:  # it has not begun
+                fresh = self._attemptable()
+                self.orders = [order if isinstance(order, Move) else fresh for order in self.orders]
 
     def cancel(self) -> None:
         """The attempt under way is not wanted any more."""
