@@ -146,7 +146,7 @@ class Node:
 
     def learn(self, advert: NodeAdvert | str) -> NodeID:
         """Keep a friend's advert, as an object or as its line. AdvertError if it is none."""
-        known = NodeAdvert.parse(advert, self._network.kept) if isinstance(advert, str) else advert
+        known = NodeAdvert.parse(advert) if isinstance(advert, str) else advert
         news = self._network.keep(known, None)
         self.runtime.tell_nowait(ROUTER, AdvertLearned(known.id) if news else OfferAdvert(known.data, None))
         return known.id

@@ -218,15 +218,8 @@ def test_what_is_no_advert_is_invalid_and_nobody_is_asked_about_it() -> None:
 
     judged = consider(b"garbage", nobody)
     assert (judged.decision, judged.advert, judged.reply) == (Decision.INVALID, None, AdvertInvalid("malformed"))
-    judged = consider(forged(content(), key=BOB), lambda _: None)  # by the name it bears: its very bytes may be known
+    judged = consider(forged(content(), key=BOB), nobody)
     assert judged.reply == AdvertInvalid("bad_signature")
-
-
-def test_what_bears_the_name_of_a_known_node_is_verified_unless_it_is_what_is_known() -> None:
-    known = NodeAdvert.read(forged(content()))
-    judged = consider(forged(content(), key=BOB), lambda _: known)
-    assert judged.reply == AdvertInvalid("bad_signature")
-    assert consider(known.data, lambda _: known).advert is known
 
 
 def test_a_node_that_lost_its_state_continues_from_the_version_that_a_peer_kept() -> None:

@@ -165,18 +165,18 @@ def test_nothing_is_made_up_of_what_the_log_does_not_tell() -> None:
 
 def test_a_log_of_a_simulation_tells_of_messages_too(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert main(["sim", "replay", "moves", "3", "--log", str(log)]) == 0
+    assert main(["sim", "replay", "moves", "20", "--log", str(log)]) == 0
     past = read_past(log.read_bytes(), "log")
-    assert (past.kind, past.name) == ("simulation", "moves 3")
+    assert (past.kind, past.name) == ("simulation", "moves 20")
     replay = Replay(past)
-    replay.seek(1.2, CLUSTER)
+    replay.seek(2.8, CLUSTER)
     words = text(replay)
     assert "✖ node_down     b  it was killed" in words
     ledger = replay.watch.ledger()
     assert ledger.balanced
     assert ledger.accepted > 0
     replay.seek(past.end, CLUSTER)
-    assert replay.watch.ledger().accepted == replay.watch.ledger().delivered > 50
+    assert replay.watch.ledger().accepted == replay.watch.ledger().delivered > 100
 
 
 # -- the cursor -------------------------------------------------------------------------------------------

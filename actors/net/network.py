@@ -161,13 +161,6 @@ class Network:
         self.conditions.forgot(node)
         self.changed(node)
 
-    def kept(self, node: NodeID) -> NodeAdvert | None:
-        """The newest advert that is known of another node, or this node's own."""
-        if node == self.key.id:
-            return self.advert
-        record = self.peers.find(node)
-        return record.advert if record else None
-
     def trusts(self, learned_from: str | None) -> bool:
         """Whether local addresses that this host told us of may be dialed (A4)."""
         return learned_from is None or is_local(learned_from)

@@ -142,7 +142,7 @@ class Cell:
         life.nursery.cancel_scope.cancel()
 
     async def run_beside(self, life: Life, work: Callable[[], Awaitable[object]]) -> None:
-        """See Context.beside."""
+        """See OwnContext.beside."""
         crash = Containment()
         with crash:
             await work()

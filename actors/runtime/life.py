@@ -112,7 +112,7 @@ class Life:
             self.nursery.start_soon(self.cell.run_beside, self, work, name=f"beside {self.id.name}")
 
     def rest(self) -> None:
-        """See Context."""
+        """See OwnContext."""
         self.cell.verbs.ports.close()
 
     async def send(self, to: EngineID, msg: Request[object], prefs: TransportPrefs, expiry: float) -> None:

@@ -2,7 +2,7 @@
 
 Messages travel as batches. A local sender's `tell` appends to the batch that it has open: the very list lies in
 the queue already, and is closed when the engine takes it, when the sender's share is used up, or when somebody
-else needs the room. So a message costs a list append, and not a task switch. The queue is a plain deque with one
+else needs the room. So a message costs a list append, and not a task switch. The queue is a plain list with one
 parked reader, not a memory channel: a channel hands a value to a parked receiver, where nobody can see it until
 that task has run, and a mailbox must be looked into (an ask is cancelled, a timer is, the engine stops).
 """

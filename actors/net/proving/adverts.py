@@ -9,7 +9,7 @@ import base64
 import binascii
 from collections.abc import Callable, Iterable
 from enum import Enum
-from typing import TypeAlias
+from typing import Self
 
 from msgspec import Struct
 
@@ -42,13 +42,6 @@ class AdvertError(ConfigError):
         self.reason = reason
 
 
-Known: TypeAlias = "Callable[[NodeID], NodeAdvert | None]"
-"""The advert that is kept of a node."""
-
-
-def _nothing(_: NodeID) -> None: ...
-
-
 class NodeAdvert(Struct, frozen=True):
     """An advert whose signature is good. `data` is the advert; the rest is what it says. (spec: NodeAdvert.)"""
 
@@ -61,18 +54,15 @@ class NodeAdvert(Struct, frozen=True):
     """Milliseconds since 1970 by its node's clock, for people."""
 
     @classmethod
-    def sign(cls, key: NodeKey, addresses: Iterable[tuple[str, int]], *, version: int, created: int) -> NodeAdvert:
+    def sign(cls, key: NodeKey, addresses: Iterable[tuple[str, int]], *, version: int, created: int) -> Self:
         """The advert of this key's node: (URL, weight) of at most 16 addresses. AdvertError if it breaks a limit."""
         weighted = [WeightedAddress(url, weight) for url, weight in addresses]
         draft = wire.encode_body(AdvertContent(key.id, weighted, version, created, wire.UNSIGNED))
         return cls.read(wire.signed(draft, key.sign(DOMAIN + wire.unsigned(draft))))
 
     @classmethod
-    def read(cls, data: bytes, known: Known = _nothing) -> NodeAdvert:
-        """The advert that these bytes are, if its node signed it; else AdvertError.
-
-        One that is known by these very bytes was verified when it came first: that is not done again.
-        """
+    def read(cls, data: bytes) -> Self:
+        """The advert that these bytes are, if its node signed it; else AdvertError."""
         if len(data) > MAX_BYTES:
             raise AdvertError("too_large", f"an advert has at most {MAX_BYTES} bytes, this has {len(data)}")
         try:
@@ -80,20 +70,17 @@ class NodeAdvert(Struct, frozen=True):
             signed = DOMAIN + wire.unsigned(data)
         except ProtocolError as error:
             raise AdvertError("malformed", f"not an advert: {error}") from None
-        have = known(content.id)
-        if have is not None and have.data == data:
-            return have
         if not content.id.verify(content.signature, signed):
             raise AdvertError("bad_signature", f"{content.id.short} did not sign this advert")
         return cls(data, content.id, tuple(content.addresses), content.version, content.created)
 
     @classmethod
-    def parse(cls, text: str, known: Known = _nothing) -> NodeAdvert:
+    def parse(cls, text: str) -> Self:
         """Read the one-line form, as `str` gives it. White space around it does not matter."""
         encoded = text.strip()
         if not encoded.startswith(TEXT_PREFIX):
             raise AdvertError("malformed", f"not an advert: it does not begin with {TEXT_PREFIX!r}")
-        return cls.read(_from_base64(encoded.removeprefix(TEXT_PREFIX)), known)
+        return cls.read(_from_base64(encoded.removeprefix(TEXT_PREFIX)))
 
     def __str__(self) -> str:
         return TEXT_PREFIX + base64.urlsafe_b64encode(self.data).decode().rstrip("=")
@@ -141,10 +128,10 @@ class Judgement(Struct, frozen=True):
     reply: AdvertReply
 
 
-def consider(data: bytes, known: Known) -> Judgement:
+def consider(data: bytes, known: Callable[[NodeID], NodeAdvert | None]) -> Judgement:
     """Judge the bytes of an advert against the one that we keep of the same node."""
     try:
-        offered = NodeAdvert.read(data, known)
+        offered = NodeAdvert.read(data)
     except AdvertError as error:
         return Judgement(Decision.INVALID, None, AdvertInvalid(error.reason))
     have = known(offered.id)

@@ -117,7 +117,6 @@ class Link:
         """The peer stops: nothing new is written to it (D5)."""
         self.leaving = False
         """It was told that this node stops."""
-        """The peer is stopping: nothing new is written here (D5)."""
         self.wrote = self.heard = 0
         """The greatest number that may have been written here, and that was acknowledged here."""
         self.reason: str | None = None
