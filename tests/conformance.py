@@ -9,11 +9,12 @@ A transport's tests describe how to get at it (a Subject) and call `run` for eac
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 import trio
@@ -28,6 +29,16 @@ PATIENCE = 60.0
 """Seconds of the check's clock after which it hangs."""
 IDLE = 0.1
 """Seconds without anything to do after which the clock of a check over real sockets jumps to the next deadline."""
+
+
+class InTheLoop(trio.abc.HostnameResolver):
+    """Looks up at once: a thread that takes its time looks like an idle loop, and the clock jumps over what waits."""
+
+    async def getaddrinfo(self, *place: Any) -> Any:
+        return socket.getaddrinfo(*place)
+
+    async def getnameinfo(self, *place: Any) -> Any:
+        return socket.getnameinfo(*place)
 
 
 @dataclass(frozen=True)

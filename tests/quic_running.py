@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
 import trio
-from conformance import pattern, read_exactly, serving
+from conformance import InTheLoop, pattern, read_exactly, serving
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from trio.testing import MockClock
 
@@ -22,19 +20,9 @@ LOOPBACK = QUICAddress("127.0.0.1", 0)
 CERTIFICATE = make_certificate(Ed25519PrivateKey.generate())
 
 
-class _InTheLoop(trio.abc.HostnameResolver):
-    """Looks up at once: a thread that takes its time looks like an idle loop, and the clock jumps over what waits."""
-
-    async def getaddrinfo(self, *place: Any) -> Any:
-        return socket.getaddrinfo(*place)
-
-    async def getnameinfo(self, *place: Any) -> Any:
-        return socket.getnameinfo(*place)
-
-
 def run(main: Callable[[], Awaitable[None]]) -> None:
     async def bounded() -> None:
-        trio.socket.set_custom_hostname_resolver(_InTheLoop())
+        trio.socket.set_custom_hostname_resolver(InTheLoop())
         with trio.fail_after(600):
             await main()
 

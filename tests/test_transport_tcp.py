@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 import pytest
 import trio
-from conformance import fill, lost, read, read_to_end
+from conformance import InTheLoop, fill, lost, read, read_to_end
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from transports.addresses import TCPAddress, TransportAddress, parse_address
@@ -42,7 +42,12 @@ Six: TypeAlias = tuple[
 
 def run(main: Callable[[], Awaitable[object]]) -> None:
     """Time stands still, and jumps when nothing has moved for a little while."""
-    trio.run(main, clock=MockClock(autojump_threshold=0.05))
+
+    async def looking() -> None:
+        trio.socket.set_custom_hostname_resolver(InTheLoop())
+        await main()
+
+    trio.run(looking, clock=MockClock(autojump_threshold=0.05))
 
 
 def entry(host: str, port: int) -> Four | Six:
