@@ -9,13 +9,17 @@ from msgspec import Struct
 
 
 class Figure(Struct, frozen=True):
-    """One measured value of a row of the reliability table. `most` is the target: it is held if it is not exceeded."""
+    """One measured value of a row of the reliability table. `most` is the target: it is held if it is not exceeded.
+
+    `speed` is a figure of how fast answers come, which says something of the product on a quiet machine only.
+    """
 
     row: int
     what: str
     measured: float
     most: float
     unit: str = ""
+    speed: bool = False
 
     @property
     def held(self) -> bool:

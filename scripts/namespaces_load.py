@@ -59,8 +59,8 @@ async def slow_reader(questions: int) -> list[Figure]:
     ratio = percentile(held, 0.99) / percentile(free, 0.99)
     return [
         Figure(3, "a frozen peer that is told without end: more memory", more / MIB, OUTBOX + KERNEL, "MiB"),
-        Figure(3, f"questions to another meanwhile ({questions}), p99 by that of before and after", ratio, 1.5, "x"),
-        Figure(3, "the control socket meanwhile, p99", 1000 * percentile(control, 0.99), CONTROL, "ms"),
+        Figure(3, f"{questions} questions to another meanwhile, p99 by before and after", ratio, 1.5, "x", speed=True),
+        Figure(3, "the control socket meanwhile, p99", 1000 * percentile(control, 0.99), CONTROL, "ms", speed=True),
         Figure(3, "links that ended of it", ended, 0),
         *kept(3, "once it goes on", found),
     ]
@@ -156,5 +156,5 @@ async def flood(peers: int, seconds: float) -> list[Figure]:
     control = f"the control socket ({len(flooded)}), p99, beyond the {machine:.0f} ms of an idle node beside it"
     return [
         Figure(20, f"{what}: memory, of which it has {BOUND} MiB", peak / MIB, BOUND - 1, "MiB"),
-        Figure(20, f"{what}: {control}", own - machine, CONTROL, "ms"),
+        Figure(20, f"{what}: {control}", own - machine, CONTROL, "ms", speed=True),
     ]

@@ -1,5 +1,6 @@
 """Rows of the reliability table with real kernels between the nodes, in short; skipped with the reason where no
-network namespaces can be made. What takes time and little else is played side by side.
+network namespaces can be made. What takes time and little else is played side by side, beside other tests: how fast
+answers came is for `scripts/namespaces` on a quiet machine to judge.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ async def test_between_hosts_every_promise_holds_in(acts: tuple[str, ...]) -> No
         for name in acts:
             nursery.start_soon(play, ACTS[name].short)
     assert {figure.row for figure in figures} == {row for name in acts for row in ACTS[name].rows}
-    missed = [figure for figure in figures if not figure.held]
+    missed = [figure for figure in figures if not (figure.held or figure.speed)]
     assert not missed, "\n" + table(missed)
 
 
