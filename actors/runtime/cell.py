@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,7 +17,7 @@ from trio.lowlevel import checkpoint_if_cancelled
 from actors.engine import Engine, Policy, fresh, has_port
 from actors.events import EngineCrashed, EngineFailed, EngineRestarted, EngineStarted, EngineStopped
 from actors.identity import EngineID
-from actors.messages import ChildFailed, Local, Request
+from actors.messages import ChildFailed, Local, Request, Started
 from actors.runtime.codec import Codec
 from actors.runtime.containment import Containment, words
 from actors.runtime.dead_letters import tag_of
@@ -71,6 +72,8 @@ class Cell:
         self.restarts = self.crashes = 0
         self._loop = Loop(self)
         self._life: Life | None = None
+        self._verdict = Verdict.END
+        """What follows on the last life."""
         self._supervision = Supervision(policy)
         self._failure: Exception | None = None
 
@@ -105,31 +108,59 @@ class Cell:
 
     async def _live(self) -> Verdict:
         await checkpoint_if_cancelled()  # no life begins in a cancelled scope
-        verdict = Verdict.END
+        self._verdict = Verdict.END
         if self._cancelled:
-            return verdict
+            return self._verdict
         try:
             async with trio.open_nursery() as nursery:
-                life = self._life = Life(self, nursery)
-                if has_port(life.engine):
-                    nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
-                crash = Containment()
-                try:
-                    with crash:
-                        await self._loop.run(life)
-                finally:
-                    life.end()
-                    self._note(life, crash.error, self._loop.message)
-                    verdict = self._judge(life)
-                    # Now: whoever waits for this engine need not wait until port and children have ended.
-                    self._loop.give_up(life.error)
-                    if verdict is not Verdict.RESTART:
-                        self._loop.turn_away(self.mailbox.close())
-                    nursery.cancel_scope.cancel()
+                self._life = Life(self, nursery)
+                await self._spend(self._life)
         finally:
             if self._life is not None:
+                self._over(self._life)
                 self._life.engine._ended()
-        return verdict
+        return self._verdict
+
+    async def _spend(self, life: Life) -> None:
+        """Port and messages, side by side. A connection gets few of these: their task begins with the first."""
+        if not has_port(life.engine):
+            await self._handle(life)
+        elif self.once and Started not in type(life.engine).table:
+            self._await_messages(life)
+            await self._open_port(life)
+        else:
+            life.nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
+            await self._handle(life)
+
+    def _await_messages(self, life: Life) -> None:
+        handle = partial(self._handle, life, lasting=False)
+        self.mailbox.begin_by(partial(life.nursery.start_soon, handle, name=f"messages of {self.name}"))
+
+    async def _handle(self, life: Life, *, lasting: bool = True) -> None:
+        """Messages, until the engine stops or crashes: the end of its life. If not `lasting`, those that are there."""
+        crash, waits = Containment(), False
+        try:
+            with crash:
+                waits = await self._loop.run(life, lasting=lasting)
+        finally:
+            if waits:
+                self._await_messages(life)
+            else:
+                life.end()
+                self._note(life, crash.error, self._loop.message)
+                self._over(life)
+
+    def _over(self, life: Life) -> None:
+        """Now: whoever waits for this engine need not wait until port and children have ended. Idempotent."""
+        if life.judged:
+            return
+        life.judged = True
+        life.end()
+        self._verdict = self._judge(life)
+        self._loop.give_up(life.error)
+        if self._verdict is not Verdict.RESTART:
+            self._loop.turn_away(self.mailbox.close())
+        life.nursery.cancel_scope.cancel()
 
     async def _open_port(self, life: Life) -> None:
         crash = Containment()

@@ -36,6 +36,8 @@ class Life:
         """Why it ended, if it crashed."""
         self.port_returned = False
         self.over = False
+        self.judged = False
+        """What follows on it is known."""
         self._alarms: dict[Timer, Alarm] = {}
         self.id = cell.id
         self.sender = cell.id

@@ -100,8 +100,8 @@ class Loop:
         """Whether it has messages in hand that were told, not asked."""
         return self._batch is not None and self._batch.kind == _TELL
 
-    async def run(self, life: Life) -> None:
-        """Handle messages until the engine stops. Raises what a handler raises."""
+    async def run(self, life: Life, *, lasting: bool = True) -> bool:
+        """Handle messages until the engine stops. If not `lasting`, until none is left: True. Raises as a handler."""
         mailbox, pace, since, unseen = self._cell.mailbox, self._pace, 0, 0 if self._cell.once else EVERY
         self.message = None
         self._life = life
@@ -112,6 +112,8 @@ class Loop:
             if batch is None:
                 if len(mailbox):
                     batch, unseen = mailbox.take_nowait(), unseen + 1
+                elif not lasting:
+                    return True
                 else:
                     batch, unseen = await mailbox.take(), EVERY if self._now() >= self.work.due else unseen
                 self._begin(batch)
@@ -121,13 +123,14 @@ class Loop:
                 else:
                     left, unseen = await self._look(life, batch, left), 0
                 if life.stopping:
-                    return
+                    return False
                 pace.opens = 0
                 since += left
                 if since >= pace.slice:
                     since = 0
                     await checkpoint()
             self._finish(batch)
+        return False
 
     async def _look(self, life: Life, batch: Batch, left: int) -> int:
         """A slice that is timed, and how many it was: of tells only the first; asks together, as are their answers."""

@@ -116,6 +116,7 @@ class Mailbox:
     """
 
     __slots__ = (
+        "_begin",
         "_lot",
         "_queue",
         "_reader",
@@ -157,6 +158,7 @@ class Mailbox:
         self._queue: list[Batch] = []
         """A list: it is short as a rule, and an empty deque takes ten times as much for each engine."""
         self._reader: Task | None = None
+        self._begin: Callable[[], None] | None = None
 
     # -- in ----------------------------------------------------------------------------------------------
 
@@ -187,6 +189,9 @@ class Mailbox:
         if self._reader is not None:
             reschedule(self._reader)
             self._reader = None
+        elif self._begin is not None:
+            begin, self._begin = self._begin, None
+            begin()
 
     @property
     def owes(self) -> bool:
@@ -218,6 +223,12 @@ class Mailbox:
         if batch.port is not None:
             batch.port.close()
         return batch
+
+    def begin_by(self, begin: Callable[[], None]) -> None:
+        """Call this for the next batch, once, in place of waking a task that waits for it."""
+        self._begin = None if self._queue else begin
+        if self._queue:
+            begin()
 
     async def take(self) -> Batch:
         """As `take_nowait`, once there is one. For one task."""
@@ -263,6 +274,7 @@ class Mailbox:
     def close(self) -> list[Batch]:
         """The end of the engine. Nothing comes in any more; what was still there is given back."""
         self.closed = True
+        self._begin = None
         for port in tuple(self.opened):
             port.close()
         for port in tuple(self.ports):
