@@ -6,6 +6,7 @@ it is microseconds or minutes; memory is bounded, whatever comes. What is older 
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 SPAN: Final = 60.0
@@ -13,6 +14,8 @@ SPAN: Final = 60.0
 _STEPS: Final = 8
 _MOST: Final = (1 << 36) - 1
 """Microseconds: nineteen hours. What takes longer counts as this."""
+_NONE: Final[dict[int, int]] = {}
+"""Nothing is ever put into it: most of these have nothing to hold."""
 
 
 class Recent:
@@ -21,11 +24,10 @@ class Recent:
     __slots__ = ("_before", "_count", "_count_before", "_counts", "_until")
 
     def __init__(self) -> None:
-        self._counts: dict[int, int] = {}
+        self._counts = self._before = _NONE
         """How many there were in each bucket, by its number."""
-        self._before: dict[int, int] = {}
         self._count = self._count_before = 0
-        self._until = 0.0
+        self._until = -inf
 
     def add(self, seconds: float, now: float, count: int = 1) -> None:
         """So many things took so long, and ended now. What the clock says must not go back."""
@@ -62,7 +64,7 @@ class Recent:
         if now < self._until + SPAN:
             self._before, self._count_before = self._counts, self._count
         else:
-            self._before, self._count_before = {}, 0
+            self._before, self._count_before = _NONE, 0
         self._counts, self._count = {}, 0
         self._until = now + SPAN
 

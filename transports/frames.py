@@ -15,10 +15,12 @@ _HEAD = LENGTH.size
 _read_length = LENGTH.unpack_from
 
 SMALL = 1 << 9
-"""What an idle connection holds."""
+"""What a connection reads into that is hardly used; one that is idle holds nothing."""
 BUSY = 256 << 10
 """What a loaded connection reads at once; more only for a frame that needs it."""
 _WINDOW = 16
+_NO_ROOM = bytearray()
+_NO_VIEW = memoryview(_NO_ROOM)
 
 
 class FrameBuffer:
@@ -37,8 +39,7 @@ class FrameBuffer:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._buffer = bytearray(SMALL)
-        self._view = memoryview(self._buffer)
+        self._buffer, self._view = _NO_ROOM, _NO_VIEW
         self._start = self._end = 0  # what has come and was not taken lies in buffer[start:end]
         self._full = False  # the last read filled all the room it had: more was waiting
         self._peak = self._reads = 0  # the most that was held after one of the last reads
@@ -51,6 +52,9 @@ class FrameBuffer:
         if self._start == self._end:
             self._start = self._end = 0
         size = len(self._buffer)
+        if not size:
+            self._move_to(SMALL)
+            return self._view
         if self._full or self._reads >= _WINDOW or size - self._end < size >> 2:
             self._rearrange(size)
         return self._view[self._end :]
@@ -89,8 +93,15 @@ class FrameBuffer:
         self._full = False
         self._peak = self._reads = 0
 
-    def commit(self, count: int) -> None:
-        """So many bytes were written to the front of `writable()`."""
+    def rest(self) -> None:
+        """Nothing may come for long. A small buffer with nothing in it is not kept for that: a new one costs little."""
+        if self._start == self._end and len(self._buffer) == SMALL:
+            self._buffer, self._view = _NO_ROOM, _NO_VIEW
+            self._start = self._end = 0
+            self._full = False
+
+    def commit(self, count: int) -> bool:
+        """So many bytes were written to the front of `writable()`. Whether they fill it: there may be more."""
         end = self._end + count
         if not self._end <= end <= len(self._buffer):
             raise ValueError(f"{count} bytes were not written into the room for {len(self._buffer) - self._end}")
@@ -99,6 +110,7 @@ class FrameBuffer:
         self._reads += 1
         if end - self._start > self._peak:
             self._peak = end - self._start
+        return self._full
 
     @property
     def size(self) -> int:

@@ -71,6 +71,10 @@ class OwnContext(Context, Protocol):
         """
         ...
 
+    def leave(self) -> None:
+        """End this life now: its port, and all that runs beside, is cancelled."""
+        ...
+
     def rest(self) -> None:
         """It will hardly tell anybody anything for long: the ways that it has used need not be kept."""
         ...
@@ -118,6 +122,9 @@ class Detached:
         self._refuse("post", msg)
 
     def beside(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Nothing runs here."""
+
+    def leave(self) -> None:
         """Nothing runs here."""
 
     def rest(self) -> None:

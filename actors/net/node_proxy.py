@@ -309,6 +309,7 @@ class NodeProxy(Engine):
             case Advert(data):
                 host = msg.link.stream.source
                 msg.link.write(encode(await self.ask(ROUTER, OfferAdvert(data, host))))
+                own_context(self).rest()
             case AdvertStale(data) if self.network.advert is not None:
                 version = next_version(self.network.advert, data)
                 if version is not None:

@@ -331,7 +331,7 @@ class TransportConnection(Engine):
             if self.handoff.link is not None:
                 own = own_context(self)
                 own.rest()
-                await self.handoff.link.run(own.beside)
+                await self.handoff.link.run(own.beside, own.leave)
         finally:
             self.is_over = True
             await self._close()

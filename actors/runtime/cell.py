@@ -114,27 +114,27 @@ class Cell:
         try:
             async with trio.open_nursery() as nursery:
                 self._life = Life(self, nursery)
-                await self._spend(self._life)
+                await self._main(self._life)
         finally:
             if self._life is not None:
                 self._over(self._life)
                 self._life.engine._ended()
         return self._verdict
 
-    async def _spend(self, life: Life) -> None:
-        """Port and messages, side by side. A connection gets few of these: their task begins with the first."""
+    def _main(self, life: Life) -> Awaitable[None]:
+        """What this task does meanwhile. The few messages of a connection get a task when there are any."""
         if not has_port(life.engine):
-            await self._handle(life)
-        elif self.once and Started not in type(life.engine).table:
-            self._await_messages(life)
-            await self._open_port(life)
-        else:
-            life.nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
-            await self._handle(life)
+            return self._handle(life)
+        if self.once and Started not in type(life.engine).table:
+            self.mailbox.begin_by(self._begin_messages)
+            return self._open_port(life)
+        life.nursery.start_soon(self._open_port, life, name=f"port of {self.name}")
+        return self._handle(life)
 
-    def _await_messages(self, life: Life) -> None:
-        handle = partial(self._handle, life, lasting=False)
-        self.mailbox.begin_by(partial(life.nursery.start_soon, handle, name=f"messages of {self.name}"))
+    def _begin_messages(self) -> None:
+        life = self._life
+        assert life is not None
+        life.nursery.start_soon(partial(self._handle, life, lasting=False), name=f"messages of {self.name}")
 
     async def _handle(self, life: Life, *, lasting: bool = True) -> None:
         """Messages, until the engine stops or crashes: the end of its life. If not `lasting`, those that are there."""
@@ -144,7 +144,7 @@ class Cell:
                 waits = await self._loop.run(life, lasting=lasting)
         finally:
             if waits:
-                self._await_messages(life)
+                self.mailbox.begin_by(self._begin_messages)
             else:
                 life.end()
                 self._note(life, crash.error, self._loop.message)

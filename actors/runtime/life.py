@@ -113,6 +113,10 @@ class Life:
         if not self.over:
             self.nursery.start_soon(self.cell.run_beside, self, work, name=f"beside {self.id.name}")
 
+    def leave(self) -> None:
+        """See OwnContext."""
+        self.nursery.cancel_scope.cancel()
+
     def rest(self) -> None:
         """See OwnContext."""
         self.cell.verbs.ports.close()

@@ -32,7 +32,7 @@ from actors.runtime.handling import Handling
 from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin, message_of, not_now, strike
 from actors.runtime.supervision import ChildFailedError
 from actors.runtime.witness import Behaviour
-from actors.runtime.work import EVERY, PAUSE, Work
+from actors.runtime.work import EVERY, YOUNG, Work
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
@@ -76,7 +76,7 @@ class Loop:
         self.handled = self.late = self.unhandled = 0
         self.work = Work()
         if cell.once:
-            self.work.due = self._now() + PAUSE  # of a thousand peers that only link, nothing is worth a look
+            self.work.due = self._now() + YOUNG  # of a thousand peers that only link, nothing is worth a look
         self._chosen: Any = None
         """The action of the guard that held last."""
         self.message: Request[Any] | None = None

@@ -16,6 +16,8 @@ from actors.runtime.heads import head
 
 PAUSE: Final = 0.01
 """Seconds after which an engine that was idle is looked at again."""
+YOUNG: Final = 1.0
+"""Seconds before which an engine for one connection or one peer is not looked at."""
 EVERY: Final = 16
 """Batches without a pause, of which one is looked at."""
 _KEPT: Final = 8

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
 from msgspec import Struct
 
@@ -233,13 +234,17 @@ def _permanent(life: Life, event: Event) -> bool:
     return event is Event.TO_PERMANENT or (life.permanent and event is not Event.TO_EPHEMERAL)
 
 
+_NOBODY: Final[frozenset[str]] = frozenset()
+"""One for all: each empty frozenset has 216 bytes."""
+
+
 class Holders:
     """Who wants the link to be permanent: configuration, console, engines. Permanent while there is one (L5)."""
 
     __slots__ = ("_names",)
 
     def __init__(self) -> None:
-        self._names: frozenset[str] = frozenset()
+        self._names = _NOBODY
 
     def hold(self, name: str) -> Event | None:
         """The event for the proxy, None if nothing changes for it. Idempotent."""

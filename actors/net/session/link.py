@@ -11,7 +11,7 @@ between a frame and its effect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -134,9 +134,7 @@ class Link:
         """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
         self._begin: Begin | None = None
         self._flushes = False
-        self._beside: list[trio.CancelScope] = []
-        """Of what runs beside the reader."""
-        self._scope = trio.CancelScope()
+        self._leave: Callable[[], object] | None = None
         self._owes_settled = False
         self._ack_alarm: Alarm | None = None
         self._beat_alarm: Alarm | None = None
@@ -144,32 +142,22 @@ class Link:
 
     # -- life -------------------------------------------------------------------------------------------
 
-    async def run(self, begin: Begin) -> None:
+    async def run(self, begin: Begin, leave: Callable[[], object]) -> None:
         """Read and write until the connection ends; `reason` says why. Cancelled, it ends too.
 
-        `begin` runs what is only needed now and then in a task of its own.
+        `begin` runs what is only needed now and then in a task of its own; `leave` cancels this and those.
         """
         try:
-            with self._scope:
-                self._begin = partial(self._beside_it, begin)
+            if self.reason is None:
+                self._begin, self._leave = begin, leave
                 if self._out:
                     self._begin_to_flush()
                 if self._datagrams is not None:
-                    self._begin(partial(self._hear, self._datagrams))
+                    begin(partial(self._hear, self._datagrams))
                 self._beat()
                 await self._read()
         finally:
             self.end("cancelled")
-
-    def _beside_it(self, begin: Begin, work: Callable[[], Awaitable[object]]) -> None:
-        async def until_the_end() -> None:
-            with trio.CancelScope() as scope:
-                self._beside.append(scope)
-                if self.reason is None:
-                    await work()
-                self._beside.remove(scope)
-
-        begin(until_the_end)
 
     def end(self, reason: str) -> None:
         """It is over, now. Idempotent; the first reason stands."""
@@ -179,11 +167,11 @@ class Link:
         for alarm in (self._ack_alarm, self._beat_alarm, self._resume_alarm):
             if alarm is not None:
                 alarm.cancel()
-        self._scope.cancel()
         self._begin = None
-        for scope in self._beside:
-            scope.cancel()
         self.owner.ended(self, reason)
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
 
     def close(self, reason: str) -> None:
         """Say Bye, then end."""
@@ -350,9 +338,8 @@ class Link:
         stream, frames = self.stream, self._frames
         await self._handle_all()  # what came behind the handshake's last frame
         while self.reason is None:
-            room = frames.writable()
             try:
-                count = stream.receive_nowait(room)
+                count = stream.receive_nowait(frames.writable())
             except trio.WouldBlock:
                 self.liveness.dry(self._clock.now())
                 await self._until_readable()
@@ -361,16 +348,17 @@ class Link:
                 return self.end(str(error))
             if not count:
                 return self.end("closed by the peer")
-            frames.commit(count)
+            full = frames.commit(count)
             await self._handle_all()
             if frames.pending:
                 self.liveness.reading(self._clock.now(), count)
-            if count == len(room):
+            if full:
                 await trio.lowlevel.checkpoint()
             elif self.reason is None:
                 await self._until_readable()
 
     async def _until_readable(self) -> None:
+        self._frames.rest()
         try:
             await self.stream.wait_readable()
         except ConnectionLost as error:
@@ -502,6 +490,7 @@ class Link:
         try:
             count = self.stream.receive_nowait(self._frames.writable())
         except trio.WouldBlock:
+            self._frames.rest()
             return self.liveness.dry(now)
         except ConnectionLost as error:
             return self.end(str(error))
