@@ -123,7 +123,7 @@ class Runtime(Verbs):
         # What bounds users' mailboxes is not for the network's own engines: they are told, and cannot wait.
         usual = CAPACITY if reserved else self._capacity
         cell = Cell(self, engine, name, policy, capacity=capacity or usual, reserved=reserved)
-        start(cell.run, name=f"engine {name}")
+        start(cell.run, name=name)
         self.directory[name] = cell
         return cell.id
 
@@ -131,7 +131,7 @@ class Runtime(Verbs):
         """Start an engine within the life of another. The name is known to be good."""
         capacity = CAPACITY if life.cell.reserved else self._capacity
         child = Cell(self, engine, name, policy, capacity=capacity, spawner=life)
-        life.nursery.start_soon(child.run, name=f"engine {name}")
+        life.nursery.start_soon(child.run, name=name)
         self.directory[name] = life.children[name] = child
 
     def check_name(self, name: str, *, by: Cell) -> None:

@@ -335,34 +335,33 @@ class Link:
     # -- reading ----------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        stream, frames = self.stream, self._frames
         await self._handle_all()  # what came behind the handshake's last frame
         while self.reason is None:
             try:
-                count = stream.receive_nowait(frames.writable())
-            except trio.WouldBlock:
-                self.liveness.dry(self._clock.now())
-                await self._until_readable()
-                continue
+                if not await self._take() and self.reason is None:
+                    self._frames.rest()
+                    await self.stream.wait_readable()
             except ConnectionLost as error:
-                return self.end(str(error))
-            if not count:
-                return self.end("closed by the peer")
-            full = frames.commit(count)
-            await self._handle_all()
-            if frames.pending:
-                self.liveness.reading(self._clock.now(), count)
-            if full:
-                await trio.lowlevel.checkpoint()
-            elif self.reason is None:
-                await self._until_readable()
+                self.end(str(error))
 
-    async def _until_readable(self) -> None:
-        self._frames.rest()
+    async def _take(self) -> bool:
+        """Read once, and handle that. Whether more may be there."""
+        frames = self._frames
         try:
-            await self.stream.wait_readable()
-        except ConnectionLost as error:
-            self.end(str(error))
+            count = self.stream.receive_nowait(frames.writable())
+        except trio.WouldBlock:
+            self.liveness.dry(self._clock.now())
+            return False
+        if not count:
+            self.end("closed by the peer")
+            return False
+        full = frames.commit(count)
+        await self._handle_all()
+        if frames.pending:
+            self.liveness.reading(self._clock.now(), count)
+        if full:
+            await trio.lowlevel.checkpoint()
+        return full
 
     async def _hear(self, datagrams: Datagrams) -> None:
         """What comes beside the stream; and what waits for room there."""

@@ -252,7 +252,8 @@ class Outbox:
         self._channel: trio.MemorySendChannel[Run] | None = None
         """Made for the first message that is told, as is the task that empties it: most peers are never told any."""
         self._begin: Begin | None = None
-        self._lot = ParkingLot()
+        self._lot: ParkingLot | None = None
+        """Where those wait who find no room; made for the first of them."""
         self._wake_at = -1
         self._alarm: Alarm | None = None
         self._earliest = inf
@@ -440,6 +441,8 @@ class Outbox:
 
     async def wait_room(self) -> None:
         """Until something was settled, or the outbox closed."""
+        if self._lot is None:
+            self._lot = ParkingLot()
         await self._lot.park()
 
     def settled(self) -> None:
@@ -451,7 +454,7 @@ class Outbox:
     def _wake_waiters(self) -> None:
         if self._wake_at >= 0 and self.transmit.weight + self.reserved <= self._wake_at:
             self._wake_at = -1
-            self._lot.unpark_all()
+            self._wake_all()
 
     def _watch(self, deadline: float) -> None:
         due = expires_at(deadline)
@@ -531,7 +534,11 @@ class Outbox:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-        self._lot.unpark_all()
+        self._wake_all()
+
+    def _wake_all(self) -> None:
+        if self._lot is not None:
+            self._lot.unpark_all()
 
 
 def _unheard(only: Carriers) -> None: ...
