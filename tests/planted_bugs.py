@@ -41,7 +41,7 @@ MENDED = (
         breaks=("P3",),
         needs="two connections at once, of which the slower one says Resume when the other has acknowledged more",
         found_by="both-dial",
-        seeds=(78, 81, 105),
+        seeds=(16, 26, 67),
     ),
     Bug(
         name="last-words-are-said-once",
@@ -82,8 +82,8 @@ MENDED = (
     Bug(
         name="half-a-frame-is-no-sign-of-life",
         module=_LINK,
-        right="                self.liveness.reading(self._clock.now(), count)\n",
-        wrong="                pass\n",
+        right="            self.liveness.reading(self._clock.now(), count)\n",
+        wrong="            pass\n",
         undoes="a reader that gets a large frame bit by bit does not take its peer for dead (T1)",
         fix=True,
         breaks=("P3", "P6"),
@@ -387,7 +387,7 @@ INVENTED = (
         breaks=("P2",),
         needs="messages of one lane that are queued one by one while an idle link is being closed",
         found_by="idle-close",
-        seeds=(4, 35, 103),
+        seeds=(4, 10, 103),
     ),
     Bug(
         name="copies-of-datagrams-are-taken",
