@@ -147,8 +147,10 @@ class Node:
     def learn(self, advert: NodeAdvert | str) -> NodeID:
         """Keep a friend's advert, as an object or as its line. AdvertError if it is none."""
         known = NodeAdvert.parse(advert) if isinstance(advert, str) else advert
-        news = self._network.keep(known, None)
-        self.runtime.tell_nowait(ROUTER, AdvertLearned(known.id) if news else OfferAdvert(known.data, None))
+        if self._network.keep(known, None):
+            self.runtime.tell_nowait(ROUTER, AdvertLearned(known.id))
+        elif known != self._network.advert_of(known.id):  # an older one, or a second one of the same version
+            self.runtime.tell_nowait(ROUTER, OfferAdvert(known.data, None))
         return known.id
 
     async def connect(self, node: NodeID, *, permanent: bool = True) -> None:

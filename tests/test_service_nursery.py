@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import pytest
 import trio
 import trio.testing
 
-from actors.runtime import ServiceNursery, open_service_nursery
+from actors.runtime import ServiceNursery, open_service_nursery, unwrapped
 
 
 class Recorder:
@@ -133,3 +135,48 @@ async def test_until_it_has_started_a_child_belongs_to_its_starter(autojump_cloc
         assert scope.cancelled_caught
         assert not nursery.child_tasks
         assert trio.current_time() == 1
+
+
+async def blocks(body: Callable[[], Awaitable[object]], beside: Callable[[], Awaitable[object]]) -> None:
+    """What `open_node` is to its users: nurseries that are nobody's business, with a body."""
+    with unwrapped() as block:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(beside)
+            await trio.testing.wait_all_tasks_blocked()
+            with block:
+                await body()
+
+
+async def test_what_a_body_raises_comes_out_as_it_is_though_it_is_cancelled_in_that_moment() -> None:
+    async def body() -> None:
+        scope.cancel()
+        raise KeyError("k")
+
+    with trio.CancelScope() as scope, pytest.raises(KeyError):
+        await blocks(body, trio.sleep_forever)
+
+
+async def test_a_body_that_is_only_cancelled_raises_nothing() -> None:
+    async def body() -> None:
+        scope.cancel()
+        await trio.sleep_forever()
+
+    with trio.CancelScope() as scope:
+        await blocks(body, trio.sleep_forever)
+    assert scope.cancelled_caught
+
+
+async def test_what_a_child_raises_beside_the_body_is_not_lost() -> None:
+    async def body() -> None:
+        raise KeyError("k")
+
+    async def fails() -> None:
+        try:
+            await trio.sleep_forever()
+        finally:
+            raise ValueError("v")
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await blocks(body, fails)
+    assert raised.group_contains(KeyError)
+    assert raised.group_contains(ValueError)

@@ -157,6 +157,13 @@ class Network:
         self.changed(advert.id)
         return True
 
+    def advert_of(self, node: NodeID) -> NodeAdvert | None:
+        """The newest known of a node, of this one its own."""
+        if node == self.key.id:
+            return self.advert
+        record = self.peers.find(node)
+        return record.advert if record else None
+
     def _forgotten(self, node: NodeID) -> None:
         self.conditions.forgot(node)
         self.changed(node)

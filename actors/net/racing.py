@@ -5,6 +5,7 @@ What is to be dialed, and what is made of failures, is for `dialing` to say.
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import zip_longest
 from math import inf
 from typing import Protocol, TypeAlias
@@ -72,7 +73,7 @@ class Race:
         start = self._dialing.network.clock.now()
         races = [*stages(schedule)]
         for race, following in zip_longest(races, races[1:]):
-            with trio.move_on_at(start + following[0].delay if following else inf):
+            with trio.move_on_at(start + following[0].delay) if following else nullcontext():
                 await self._run(race)
             if self._won or self._hushed:
                 break
@@ -104,8 +105,9 @@ class Race:
         """Dial one address at its time, or when the one before it has failed."""
         dialing, now = self._dialing, self._dialing.network.clock.now
         record, url = dialing.entry.record, str(address)
-        with trio.move_on_at(at):
-            await before.wait()
+        if at > now():
+            with trio.move_on_at(at):
+                await before.wait()
         while (free_at := record.history.free_at(now())) > now():  # noqa: ASYNC110 - another dial may take it
             await trio.sleep_until(free_at)
         if dialing.session.links and not self._moving:

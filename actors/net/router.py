@@ -124,7 +124,7 @@ class Router(Engine):
     @on(OfferAdvert)
     def offer_advert(self, msg: OfferAdvert) -> AdvertReply:
         """Keep it if it is newer and its signature holds (A2)."""
-        judgement = consider(msg.data, self._known)
+        judgement = consider(msg.data, self.network.advert_of)
         advert = judgement.advert
         if judgement.decision is Decision.ACCEPTED and advert is not None and advert.id != self.network.key.id:
             try:
@@ -136,12 +136,6 @@ class Router(Engine):
             self.network.runtime.events.emit(AdvertRejected(self.now, advert.id, judgement.decision.value))
         return judgement.reply
 
-    def _known(self, node: NodeID) -> NodeAdvert | None:
-        if node == self.network.key.id:
-            return self.network.advert
-        record = self.network.peers.find(node)
-        return record.advert if record else None
-
     @on(AdvertLearned)
     def advert_learned(self, msg: AdvertLearned) -> None:
         """The node itself has been told of new addresses."""
@@ -150,7 +144,7 @@ class Router(Engine):
     @on(GetNodeAdvert)
     def get_advert(self, msg: GetNodeAdvert) -> NodeAdvert | None:
         """The newest known."""
-        return self._known(msg.node)
+        return self.network.advert_of(msg.node)
 
     # -- the end ----------------------------------------------------------------------------------------
 

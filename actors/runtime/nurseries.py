@@ -112,19 +112,24 @@ class _Body(AbstractContextManager[None]):
 def unwrapped() -> Iterator[_Body]:
     """`with unwrapped() as body: async with nurseries: with body: yield`: what the body raises comes out as it is.
 
-    That there are nurseries around it is nobody's business. If anything else was raised too, the group is.
+    That there are nurseries around it is nobody's business. If anything but Cancelled was raised too, the group is.
     """
     body = _Body()
     try:
         yield body
     except BaseExceptionGroup as group:
-        inner: BaseException = group
-        while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1 and not _same(inner, body.error):
-            inner = inner.exceptions[0]
-        if not _same(inner, body.error):
+        _, raised = group.split(trio.Cancelled)  # a block that is cancelled as well has still raised
+        if not (_is_only(body.error, group) or _is_only(body.error, raised)):
             raise
     if body.error is not None:
         raise body.error from body.error.__cause__  # not "during handling of" the group
+
+
+def _is_only(error: BaseException | None, inner: BaseException | None) -> bool:
+    """Whether it is all that there is, in however many groups."""
+    while isinstance(inner, BaseExceptionGroup) and len(inner.exceptions) == 1 and not _same(inner, error):
+        inner = inner.exceptions[0]
+    return inner is not None and _same(inner, error)
 
 
 def _same(one: BaseException, other: BaseException | None) -> bool:

@@ -7,6 +7,7 @@ server holds it, and on top of it by both nodes (PROTOCOL H).
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -58,8 +59,12 @@ def make_certificate(key: Ed25519PrivateKey) -> Certificate:
     return Certificate(builder.sign(key, None).public_bytes(Encoding.DER), key)
 
 
+@lru_cache(maxsize=128)
 def key_in(der: bytes) -> bytes:
-    """The 32 bytes of the Ed25519 key that a server's certificate is about. Raises NotOurs."""
+    """The 32 bytes of the Ed25519 key that a server's certificate is about. Raises NotOurs.
+
+    A node shows the same certificate for as long as it runs: whoever comes back to it has read it before.
+    """
     try:
         certificate = x509.load_der_x509_certificate(der)
         key = certificate.public_key()
