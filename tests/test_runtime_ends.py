@@ -7,7 +7,7 @@ import trio
 import trio.testing
 from running import NODE, Log, Note, Notes, happened, running
 
-from actors.engine import Engine, on
+from actors.engine import Engine, Policy, on
 from actors.errors import EngineNameError, Refused
 from actors.events import EngineStopped, Event
 from actors.identity import EngineID
@@ -185,6 +185,63 @@ async def test_stop_engines_leaves_the_networks_engines_running(autojump_clock: 
         await trio.sleep(1)
         await runtime.stop_engines()
         assert set(runtime.directory) == {"router", "child-of-router"}
+
+
+class Carrier(Engine):
+    """As a connection: a port that lasts, and now and then a message."""
+
+    over: trio.Event
+
+    async def port(self) -> None:
+        try:
+            await self.over.wait()
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.lowlevel.checkpoint()
+
+    @on(Wait)
+    def answer(self, _: Wait) -> str:
+        return "answered"
+
+
+async def outcome(runtime: Runtime, engine: EngineID, into: list[str]) -> None:
+    try:
+        into.append(await runtime.ask(engine, Wait()))
+    except Refused as refused:
+        into.append(refused.reason)
+
+
+async def test_the_few_messages_of_a_connection_are_handled_as_they_come(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    outcomes = list[str]()
+    async with running() as runtime:
+        carrier = runtime.spawn(Carrier(over=trio.Event()), "router", reserved=True, policy=Policy.TEMPORARY)
+        await outcome(runtime, carrier, outcomes)  # before it lives
+        for _ in range(2):
+            await trio.sleep(1)
+            await outcome(runtime, carrier, outcomes)
+    assert outcomes == ["answered"] * 3
+
+
+@pytest.mark.parametrize("ends", ["port", "cancel"])
+@pytest.mark.parametrize("steps", range(8))
+async def test_what_comes_while_a_connection_ends_is_handled_or_refused(
+    steps: int, ends: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    outcomes, over = list[str](), trio.Event()
+    async with running() as runtime:
+        carrier = runtime.spawn(Carrier(over=over), "router", reserved=True, policy=Policy.TEMPORARY)
+        await trio.sleep(1)
+        cell = runtime.find("router")
+        assert cell is not None
+        over.set() if ends == "port" else cell.cancel()
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        await outcome(runtime, carrier, outcomes)
+        await outcome(runtime, carrier, outcomes)
+    assert outcomes[0] in ("answered", "stopped", "no_engine")
+    assert outcomes[1] in ("stopped", "no_engine")
 
 
 class Waiter(Engine):

@@ -132,15 +132,17 @@ class Cell:
         return self._handle(life)
 
     def _begin_messages(self) -> None:
+        """Unless its port has ended: then the life does in this moment, and what has come is refused."""
         life = self._life
-        assert life is not None
-        life.nursery.start_soon(partial(self._handle, life, lasting=False), name=f"messages of {self.name}")
+        if life is not None and not life.port_over:
+            life.nursery.start_soon(partial(self._handle, life, lasting=False), name=f"messages of {self.name}")
 
     async def _handle(self, life: Life, *, lasting: bool = True) -> None:
         """Messages, until the engine stops or crashes: the end of its life. If not `lasting`, those that are there."""
         crash, waits = Containment(), False
         try:
             with crash:
+                await checkpoint_if_cancelled()  # what comes to a life that is cancelled is refused
                 waits = await self._loop.run(life, lasting=lasting)
         finally:
             if waits:
@@ -168,6 +170,7 @@ class Cell:
             with crash:
                 await life.engine.port()
         finally:
+            life.port_over = True
             self._note(life, crash.error, None)
         life.port_returned = crash.error is None
         life.nursery.cancel_scope.cancel()

@@ -34,7 +34,7 @@ class Life:
         """It asked to stop."""
         self.error: Exception | None = None
         """Why it ended, if it crashed."""
-        self.port_returned = False
+        self.port_over = self.port_returned = False
         self.over = False
         self.judged = False
         """What follows on it is known."""
