@@ -73,6 +73,8 @@ class Life:
         alarm = self._alarms.pop(timer, None)
         if alarm is not None:
             alarm.cancel()
+            if not self._alarms:
+                self._alarms = {}  # a table does not shrink, and most peers that are linked need no timer
 
     def _elapse(self, timer: Timer) -> None:
         self.cell.mailbox.put(Batch(self.id, Kind.TIMER, [(timer, self._alarms[timer])]))

@@ -283,6 +283,12 @@ class Mailbox:
         self._wake_all()
         return left
 
+    def forget(self, port: LocalPort) -> None:
+        """Not bound any more. The last one takes the tables with it, which do not shrink."""
+        self.ports.pop(port, None)
+        if not self.ports:
+            self.ports, self.opened = {}, {}
+
     def statistics(self) -> MailboxStatistics:
         """How full it is; of open batches, what is in them."""
         unused = sum(port.left for port in self.opened)
@@ -354,7 +360,7 @@ class LocalPort:
     def unbind(self) -> None:
         """Engine or sender have ended: out of both tables."""
         self.close()
-        self.mailbox.ports.pop(self, None)
+        self.mailbox.forget(self)
         self.forget(self.target)
 
     def spent(self) -> bool:

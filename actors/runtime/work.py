@@ -6,11 +6,13 @@ first. To look at each would make a local ask a sixth dearer. What crashed is re
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from math import inf
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from actors.identity import EngineID
-from actors.recent import Recent
+from actors.recent import NEVER, Recent
 from actors.runtime.dead_letters import tag_of
 from actors.runtime.heads import head
 
@@ -21,6 +23,7 @@ YOUNG: Final = 1.0
 EVERY: Final = 16
 """Batches without a pause, of which one is looked at."""
 _KEPT: Final = 8
+_NO_HITS: Final[Mapping[object, int]] = MappingProxyType({})
 _LIGHT: Final = 4096
 """Bytes up to which a message is kept to be shown; of a heavier one its type has to do."""
 
@@ -46,9 +49,10 @@ class Work:
     __slots__ = ("due", "hits", "last", "took")
 
     def __init__(self) -> None:
-        self.took = Recent()
-        self.last: list[Handled] = []
-        self.hits: dict[object, int] = {}
+        # Most of the network's own engines are never looked at: these are made for the first message that is.
+        self.took = NEVER
+        self.last: Sequence[Handled] = ()
+        self.hits: Mapping[object, int] = _NO_HITS
         """How often a guard held, by its action, of the messages that were looked at."""
         self.due = -inf
         """When an engine that was idle should be looked at again."""
@@ -56,13 +60,18 @@ class Work:
     def handled(self, sender: EngineID, message: object, size: int, now: float, took: float, count: int = 1) -> None:
         """A message, of so many that took so long each."""
         self.due = now - took * count + PAUSE  # from its beginning: what is slow is always seen
+        if self.took is NEVER:
+            self.took = Recent()
         self.took.add(took, now, count)
         self._keep(sender, message, size, now, took)
 
     def held(self, action: object) -> None:
         """The guard of this action held for the message."""
         action = getattr(action, "__wrapped__", action)  # of an engine that is recorded
-        self.hits[action] = self.hits.get(action, 0) + 1
+        hits = self.hits
+        if not isinstance(hits, dict):
+            hits = self.hits = {}
+        hits[action] = hits.get(action, 0) + 1
 
     def crashed(self, sender: EngineID, message: object, now: float) -> None:
         """Its handler raised."""
@@ -70,6 +79,8 @@ class Work:
 
     def _keep(self, sender: EngineID, message: object, size: int, at: float, took: float | None) -> None:
         last = self.last
+        if not isinstance(last, list):
+            last = self.last = []
         if len(last) == _KEPT:
             del last[0]
         last.append(Handled(at, sender, tag_of(message), message if size <= _LIGHT else None, took))
