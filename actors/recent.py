@@ -69,10 +69,6 @@ class Recent:
         self._until = now + SPAN
 
 
-NEVER: Final = Recent()
-"""Of what has not happened yet: one for all, to which nothing is added."""
-
-
 def _most_of(place: int) -> int:
     """The end of a bucket, in microseconds: what is told is never less than what was."""
     if place < 2 * _STEPS:

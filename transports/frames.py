@@ -97,11 +97,9 @@ class FrameBuffer:
         """Nothing may come for long. A small buffer with nothing in it is not kept for that: a new one costs little."""
         if self._start == self._end and len(self._buffer) == SMALL:
             self._buffer, self._view = _NO_ROOM, _NO_VIEW
-            self._start = self._end = 0
-            self._full = False
 
-    def commit(self, count: int) -> bool:
-        """So many bytes were written to the front of `writable()`. Whether they fill it: there may be more."""
+    def commit(self, count: int) -> None:
+        """So many bytes were written to the front of `writable()`."""
         end = self._end + count
         if not self._end <= end <= len(self._buffer):
             raise ValueError(f"{count} bytes were not written into the room for {len(self._buffer) - self._end}")
@@ -110,6 +108,10 @@ class FrameBuffer:
         self._reads += 1
         if end - self._start > self._peak:
             self._peak = end - self._start
+
+    @property
+    def full(self) -> bool:
+        """Whether the last read filled all the room it had: there may be more."""
         return self._full
 
     @property

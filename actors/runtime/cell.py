@@ -72,8 +72,6 @@ class Cell:
         self.restarts = self.crashes = 0
         self._loop = Loop(self)
         self._life: Life | None = None
-        self._verdict = Verdict.END
-        """What follows on the last life."""
         self._supervision = Supervision(policy)
         self._failure: Exception | None = None
 
@@ -108,18 +106,18 @@ class Cell:
 
     async def _live(self) -> Verdict:
         await checkpoint_if_cancelled()  # no life begins in a cancelled scope
-        self._verdict = Verdict.END
         if self._cancelled:
-            return self._verdict
+            return Verdict.END
+        verdict = Verdict.END
         try:
             async with trio.open_nursery() as nursery:
                 self._life = Life(self, nursery)
                 await self._main(self._life)
         finally:
             if self._life is not None:
-                self._over(self._life)
+                verdict = self._over(self._life)
                 self._life.engine._ended()
-        return self._verdict
+        return verdict
 
     def _main(self, life: Life) -> Awaitable[None]:
         """What this task does meanwhile. The few messages of a connection get a task when there are any."""
@@ -148,21 +146,19 @@ class Cell:
             if waits:
                 self.mailbox.begin_by(self._begin_messages)
             else:
-                life.end()
-                self._note(life, crash.error, self._loop.message)
-                self._over(life)
+                self._over(life, crash.error, self._loop.message)
 
-    def _over(self, life: Life) -> None:
-        """Now: whoever waits for this engine need not wait until port and children have ended. Idempotent."""
-        if life.judged:
-            return
-        life.judged = True
+    def _over(self, life: Life, error: Exception | None = None, message: Request[Any] | None = None) -> Verdict:
+        """Now: whoever waits for this engine need not wait until port and children have ended. What follows: once."""
         life.end()
-        self._verdict = self._judge(life)
-        self._loop.give_up(life.error)
-        if self._verdict is not Verdict.RESTART:
-            self._loop.turn_away(self.mailbox.close())
-        life.nursery.cancel_scope.cancel()
+        self._note(life, error, message)
+        if life.verdict is None:
+            life.verdict = self._judge(life)
+            self._loop.give_up(life.error)
+            if life.verdict is not Verdict.RESTART:
+                self._loop.turn_away(self.mailbox.close())
+            life.nursery.cancel_scope.cancel()
+        return life.verdict
 
     async def _open_port(self, life: Life) -> None:
         crash = Containment()

@@ -16,6 +16,7 @@ from actors.runtime.mailbox import Batch, Kind
 
 if TYPE_CHECKING:
     from actors.runtime.cell import Cell
+    from actors.runtime.supervision import Verdict
 
 R = TypeVar("R")
 
@@ -36,8 +37,8 @@ class Life:
         """Why it ended, if it crashed."""
         self.port_over = self.port_returned = False
         self.over = False
-        self.judged = False
-        """What follows on it is known."""
+        self.verdict: Verdict | None = None
+        """What follows on it, once that is known."""
         self._alarms: dict[Timer, Alarm] = {}
         self.id = cell.id
         self.sender = cell.id

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from actors.identity import EngineID
-from actors.recent import NEVER, Recent
+from actors.recent import Recent
 from actors.runtime.dead_letters import tag_of
 from actors.runtime.heads import head
 
@@ -23,7 +22,6 @@ YOUNG: Final = 1.0
 EVERY: Final = 16
 """Batches without a pause, of which one is looked at."""
 _KEPT: Final = 8
-_NO_HITS: Final[Mapping[object, int]] = MappingProxyType({})
 _LIGHT: Final = 4096
 """Bytes up to which a message is kept to be shown; of a heavier one its type has to do."""
 
@@ -43,44 +41,70 @@ class Handled(NamedTuple):
         return "" if self.message is None else head(self.message)
 
 
+class Seen:
+    """What was seen of one engine."""
+
+    __slots__ = ("hits", "last", "took")
+
+    def __init__(self) -> None:
+        self.took = Recent()
+        self.last: list[Handled] = []
+        self.hits: dict[object, int] = {}
+        """How often a guard held, by its action, of the messages that were looked at."""
+
+
+_NOTHING: Final = Seen()
+"""One for all that were never looked at, as most of the network's own engines: nothing is added to it."""
+
+
 class Work:
     """Of one engine, over all its lives."""
 
-    __slots__ = ("due", "hits", "last", "took")
+    __slots__ = ("due", "seen")
 
     def __init__(self) -> None:
-        # Most of the network's own engines are never looked at: these are made for the first message that is.
-        self.took = NEVER
-        self.last: Sequence[Handled] = ()
-        self.hits: Mapping[object, int] = _NO_HITS
-        """How often a guard held, by its action, of the messages that were looked at."""
+        self.seen = _NOTHING
         self.due = -inf
         """When an engine that was idle should be looked at again."""
 
     def handled(self, sender: EngineID, message: object, size: int, now: float, took: float, count: int = 1) -> None:
         """A message, of so many that took so long each."""
         self.due = now - took * count + PAUSE  # from its beginning: what is slow is always seen
-        if self.took is NEVER:
-            self.took = Recent()
-        self.took.add(took, now, count)
+        self._look().took.add(took, now, count)
         self._keep(sender, message, size, now, took)
 
     def held(self, action: object) -> None:
         """The guard of this action held for the message."""
         action = getattr(action, "__wrapped__", action)  # of an engine that is recorded
-        hits = self.hits
-        if not isinstance(hits, dict):
-            hits = self.hits = {}
+        hits = self._look().hits
         hits[action] = hits.get(action, 0) + 1
 
     def crashed(self, sender: EngineID, message: object, now: float) -> None:
         """Its handler raised."""
         self._keep(sender, message, 0, now, None)
 
+    @property
+    def took(self) -> Recent:
+        """How long messages took."""
+        return self.seen.took
+
+    @property
+    def last(self) -> Sequence[Handled]:
+        """The last messages, oldest first."""
+        return self.seen.last
+
+    @property
+    def hits(self) -> Mapping[object, int]:
+        """How often a guard held, by its action, of the messages that were looked at."""
+        return self.seen.hits
+
+    def _look(self) -> Seen:
+        if self.seen is _NOTHING:
+            self.seen = Seen()
+        return self.seen
+
     def _keep(self, sender: EngineID, message: object, size: int, at: float, took: float | None) -> None:
-        last = self.last
-        if not isinstance(last, list):
-            last = self.last = []
+        last = self._look().last
         if len(last) == _KEPT:
             del last[0]
         last.append(Handled(at, sender, tag_of(message), message if size <= _LIGHT else None, took))

@@ -346,22 +346,32 @@ class Link:
 
     async def _take(self) -> bool:
         """Read once, and handle that. Whether more may be there."""
-        frames = self._frames
-        try:
-            count = self.stream.receive_nowait(frames.writable())
-        except trio.WouldBlock:
-            self.liveness.dry(self._clock.now())
-            return False
+        frames, count = self._frames, self._receive()
         if not count:
-            self.end("closed by the peer")
             return False
-        full = frames.commit(count)
+        full = frames.full
         await self._handle_all()
         if frames.pending:
             self.liveness.reading(self._clock.now(), count)
         if full:
             await trio.lowlevel.checkpoint()
         return full
+
+    def _receive(self) -> int:
+        """Bytes that have come; 0 if there are none now, or never again."""
+        try:
+            count = self.stream.receive_nowait(self._frames.writable())
+        except trio.WouldBlock:
+            self.liveness.dry(self._clock.now())
+            return 0
+        except ConnectionLost as error:
+            self.end(str(error))
+            return 0
+        if count:
+            self._frames.commit(count)
+        else:
+            self.end("closed by the peer")
+        return count
 
     async def _hear(self, datagrams: Datagrams) -> None:
         """What comes beside the stream; and what waits for room there."""
@@ -469,7 +479,7 @@ class Link:
         now = self._clock.now()
         due = self.liveness.due(now)
         if due is LOOK:
-            self._look(now)
+            self._look()
             due = self.liveness.due(now)
         if due is DEAD:
             self.stream.abort()
@@ -484,19 +494,11 @@ class Link:
             soon = min(self.liveness.next_deadline(), now + self.liveness.cfg.ping_after)
             self._beat_alarm = self._clock.call_at(max(soon, now + 0.01), self._beat)
 
-    def _look(self, now: float) -> None:
+    def _look(self) -> None:
         """Read once more before judging: a loop that was stalled must not take its own sleep for the peer's death."""
-        try:
-            count = self.stream.receive_nowait(self._frames.writable())
-        except trio.WouldBlock:
-            self._frames.rest()
-            return self.liveness.dry(now)
-        except ConnectionLost as error:
-            return self.end(str(error))
-        if not count:
-            return self.end("closed by the peer")
-        self._frames.commit(count)
-        self._handle()
+        if self._receive():
+            self._handle()
+        self._frames.rest()
 
 
 def _forget(datagrams: Datagrams) -> None:
