@@ -1,4 +1,4 @@
-"""How fast the project is beside raw Trio and beside its peers: rows T1 to T16, fairness, memory.
+"""How fast the project is beside raw Trio and beside its peers: rows T1 to T16, QUIC, fairness, memory.
 
     python scripts/bench.py                                       all of it, in less than 10 minutes on 2 cores
     python scripts/bench.py --only T3,T4,T8 --json b.json --plot b.svg

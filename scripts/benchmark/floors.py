@@ -18,14 +18,13 @@ from typing import Any, Protocol
 import trio
 
 from benchmark.trio_worker import serve, until_alone
-from benchmark.wire import client_context, envelope, frame, frames, server_context, split
+from benchmark.wire import DONE, GO, client_context, envelope, frame, frames, server_context, split
 from benchmark.worker import BODY, LARGE, MAILBOX, SENDER, TARGET, beside, clock, greet, middle, module
 
 RECEIVE = 64 << 10
 RECEIVE_LARGE = 256 << 10
 WS_BUFFER = 256 << 10
 """trio-websocket's own is 4 KiB, which halves it."""
-GO, DONE = b"go", b"done"
 
 
 class Wire(Protocol):

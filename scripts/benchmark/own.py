@@ -1,6 +1,6 @@
 """The project over its public API, two processes, every setting at its default.
 
-own tell|large|ping|many tcp|tls|ws       node to node: `tell` counted by the engine at the other end, `ask`'s middle
+own tell|large|ping|many tcp|tls|ws|quic  node to node: `tell` counted by the engine at the other end, `ask`'s middle
 own local | local-ask                     the same between a node and an engine of its own
 """
 

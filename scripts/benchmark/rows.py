@@ -81,6 +81,10 @@ TLS64 = Contender("raw trio TLS, 64 frames a send", ("floors", "tell", "tls", "6
 WS64 = Contender("raw trio-websocket, 64 packed", ("floors", "tell", "ws", "64"), 200_000)
 PIECES = Contender("raw trio TCP, 64 KiB", ("floors", "large", "tcp"), 5_000)
 TLS_PIECES = Contender("raw trio TLS, 64 KiB", ("floors", "large", "tls"), 3_000)
+QUIC = Need("pip install 'trio-actors[quic]'", modules=("aioquic",))
+QUIC64 = Contender("bare aioquic, 64 frames a send", ("floor_quic", "tell", "64"), 20_000, need=QUIC)
+QUIC_PIECES = Contender("bare aioquic, 64 KiB", ("floor_quic", "large"), 500, need=QUIC)
+QUIC_PING = Contender("bare aioquic ping", ("floor_quic", "ping"), 1_000, need=QUIC)
 TCP_PING = Contender("raw trio TCP ping", ("floors", "ping", "tcp"), 2_000)
 
 ERLANG = Contender(
@@ -224,6 +228,29 @@ TARGETS = (
         loads=(100, 1_000, 2_000),
     ),
 )
+OVER_QUIC = (
+    Row(
+        name="QUIC",
+        what="as T3 over QUIC",
+        own=own("own", "tell", "quic", count=20_000),
+        other=QUIC64,
+        goal=Goal(0.5, 0.9),
+    ),
+    Row(
+        name="QUIC-large",
+        what="64 KiB bodies, QUIC",
+        own=own("own", "large", "quic", count=500),
+        other=QUIC_PIECES,
+        goal=Goal(0.5, 0.9),
+    ),
+    Row(
+        name="QUIC-ask",
+        what="node to node ask over QUIC, p50",
+        own=own("own", "ping", "quic", count=1_000),
+        other=QUIC_PING,
+        how=How.COST,
+    ),
+)
 STRAIN = (
     Row(
         name="F1",
@@ -259,7 +286,7 @@ PEERS = (
     Row(name="pyzmq", what="node to node tell, TCP", own=TELL, other=PYZMQ),
     Row(name="thespian", what="node to node tell, TCP", own=TELL, other=THESPIAN),
 )
-ROWS = (*TARGETS, *STRAIN, *PEERS)
+ROWS = (*TARGETS, *OVER_QUIC, *STRAIN, *PEERS)
 
 
 def chosen(words: Sequence[str], all_rows: Sequence[Row] = ROWS) -> tuple[tuple[Row, ...], list[str]]:

@@ -24,6 +24,8 @@ class Envelope(Struct, array_like=True, gc=False):
     msg: bytes
 
 
+GO, DONE = b"go", b"done"
+"""What the other end says before it counts, and once it has counted."""
 LENGTH = struct.Struct("!I")
 _encode = msgpack.Encoder().encode
 _decode = msgpack.Decoder(Envelope).decode
