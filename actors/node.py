@@ -15,7 +15,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from functools import partial
 from itertools import count
 from os import PathLike
 from random import Random, SystemRandom
@@ -159,13 +158,13 @@ class Node:
         Raises Refused for a node of which nothing is known, Lost if an ephemeral link cannot be opened. Cancelled,
         the link is not taken back: see `set_permanence`.
         """
-        with self.events.subscribe(wanted=partial(_decides, node)) as events:
+        with self.events.next(node, _decides) as found:
             self._network.table.outlet(node)
             if permanent:
                 self.set_permanence(node, True, holder=_NODE)
             await self.ask(ROUTER, NodeConnectRequest(node))
             if not self.is_connected(node):
-                await _connected(events)
+                _connected(await found.event())
 
     def is_connected(self, node: NodeID) -> bool:
         """Whether a connection to this node carries messages now."""
@@ -471,18 +470,13 @@ async def _stop_network(network: Network, listeners: list[tuple[str, Listener]])
                 await cell.gone.wait()
 
 
-def _decides(node: NodeID, event: Event) -> bool:
-    """Whether a link to this node stands now, or nobody tries to open one any more."""
-    match event:
-        case Connected(peer=peer) | ProxyChanged(peer=peer, new="closed"):
-            return peer == node
-        case _:
-            return False
+def _decides(event: Event) -> bool:
+    """Whether a link to its peer stands now, or nobody tries to open one any more."""
+    return isinstance(event, Connected) or (isinstance(event, ProxyChanged) and event.new == "closed")
 
 
-async def _connected(events: trio.MemoryReceiveChannel[Event]) -> None:
-    async for event in events:
-        if isinstance(event, ProxyChanged):
-            raise Lost(event.why)
-        return
-    raise Refused("stopping", "this node has stopped")
+def _connected(event: Event | None) -> None:
+    if isinstance(event, ProxyChanged):
+        raise Lost(event.why)
+    if event is None:
+        raise Refused("stopping", "this node has stopped")

@@ -9,8 +9,8 @@ from running import NODE, Log, Note, Notes, happened, running
 
 from actors.engine import Engine, Policy, on
 from actors.errors import EngineNameError, Refused
-from actors.events import EngineStopped, Event
-from actors.identity import EngineID
+from actors.events import Connected, EngineStopped, Event
+from actors.identity import EngineID, NodeKey
 from actors.messages import Message, Request, Started
 from actors.runtime import Runtime, open_service_nursery
 
@@ -344,6 +344,46 @@ async def test_a_slow_listener_loses_the_oldest_events_and_nobody_waits_for_it(
         assert [event.at for event in happened(slow, Event)] == [3, 4]
         assert runtime.statistics().events_dropped == 3
         assert repr(runtime.events) == "<Events: 5 emitted, 1 listeners, 3 dropped>"
+
+
+async def test_the_next_event_about_a_peer_is_the_first_that_is_wanted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async with running() as runtime, trio.open_nursery() as nursery:
+        events, found = runtime.events, list[Event | None]()
+
+        async def wait(task_status: trio.TaskStatus[None]) -> None:
+            with events.next(NODE, lambda event: event.at >= 2) as each:
+                task_status.started()
+                found.append(await each.event())
+
+        await nursery.start(wait)
+        await nursery.start(wait)
+        other = NodeKey.from_seed(b"o" * 32).id
+        for event in (Connected(1.0, NODE, "tcp", ""), Connected(2.0, other, "tcp", ""), EngineStopped(3.0, EngineID(NODE, "x"))):
+            events.emit(event)
+        await trio.sleep(1)
+        assert not found
+        events.emit(Connected(4.0, NODE, "tcp", ""))
+        events.emit(Connected(5.0, NODE, "tcp", ""))
+        await trio.sleep(1)
+        assert found == [Connected(4.0, NODE, "tcp", "")] * 2
+
+
+async def test_whoever_waits_for_the_next_event_learns_that_there_will_be_none(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    found = list[Event | None]()
+
+    async def wait(runtime: Runtime, task_status: trio.TaskStatus[None]) -> None:
+        with runtime.events.next(NODE, lambda _: True) as each:
+            task_status.started()
+            found.append(await each.event())
+
+    async with trio.open_nursery() as nursery:
+        async with running() as runtime:
+            await nursery.start(wait, runtime)
+    assert found == [None]
 
 
 async def test_statistics_and_reprs_tell(autojump_clock: trio.testing.MockClock) -> None:
