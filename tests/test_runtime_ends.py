@@ -360,7 +360,11 @@ async def test_the_next_event_about_a_peer_is_the_first_that_is_wanted(
         await nursery.start(wait)
         await nursery.start(wait)
         other = NodeKey.from_seed(b"o" * 32).id
-        for event in (Connected(1.0, NODE, "tcp", ""), Connected(2.0, other, "tcp", ""), EngineStopped(3.0, EngineID(NODE, "x"))):
+        for event in (
+            Connected(1.0, NODE, "tcp", ""),
+            Connected(2.0, other, "tcp", ""),
+            EngineStopped(3.0, EngineID(NODE, "x")),
+        ):
             events.emit(event)
         await trio.sleep(1)
         assert not found
@@ -380,9 +384,8 @@ async def test_whoever_waits_for_the_next_event_learns_that_there_will_be_none(
             task_status.started()
             found.append(await each.event())
 
-    async with trio.open_nursery() as nursery:
-        async with running() as runtime:
-            await nursery.start(wait, runtime)
+    async with trio.open_nursery() as nursery, running() as runtime:
+        await nursery.start(wait, runtime)
     assert found == [None]
 
 
