@@ -15,6 +15,7 @@ from conformance import shake
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxies import Journal, Question, Sink
+from test_transport_tcp import resolve_with
 
 from actors.events import DialFailed as DialFailedEvent
 from actors.events import Event, HostileConnection
@@ -208,6 +209,33 @@ async def test_a_server_with_an_older_tls_or_another_certificate_is_a_failed_dia
         with pytest.raises(ConnectFailed, match="TLS: wrong version number"):
             await dialer.dial(TLSAddress("127.0.0.1", port))
         nursery.cancel_scope.cancel()
+
+
+async def test_a_number_that_says_nothing_in_tls_does_not_keep_the_next_from_being_dialed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("transports.tcp.sockets.STAGGER", 0.0)
+    listener = await TlsTransport(make_certificate(KEY)).listen(LOOPBACK)
+    assert isinstance(listener.address, TLSAddress)
+    port = listener.address.port
+    (mute,) = await trio.open_tcp_listeners(port, host="127.0.0.2")
+    resolve_with(("127.0.0.2", port), ("127.0.0.1", port))
+    dialer = TlsTransport(make_certificate(Ed25519PrivateKey.generate()), dial_timeout=PATIENCE)
+    async with trio.open_nursery() as nursery:
+
+        async def accept() -> None:
+            accepted.append(stream := await listener.accept())
+            await shake(stream)
+
+        accepted: list[Stream] = []
+        nursery.start_soon(accept)
+        stream = await dialer.dial(TLSAddress("node.example", port))
+        nursery.cancel_scope.cancel()
+    assert stream.remote == f"tls://127.0.0.1:{port}"
+    for end in (stream, accepted[0]):
+        end.abort()
+    await mute.aclose()
+    await listener.aclose()
 
 
 async def test_the_dialer_knows_the_servers_key_and_both_the_same_digest() -> None:

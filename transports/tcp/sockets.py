@@ -67,18 +67,6 @@ def _by_turns(targets: Sequence[Target]) -> list[Target]:
     return [target for target in chain.from_iterable(zip_longest(first, others)) if target is not None]
 
 
-class Connected(NamedTuple):
-    """A connected, non-blocking socket, and whom it reached."""
-
-    socket: socket.socket
-    peer: SocketAddress
-
-
-async def connect(address: HostAddress, *, loopback_only: bool, give_up_after: float) -> Connected:
-    """Dial. Raises ConnectFailed; AddressError as `resolve` does."""
-    return await reach(address, _connect, _close, loopback_only=loopback_only, give_up_after=give_up_after)
-
-
 async def reach(
     address: HostAddress,
     attempt: Callable[[Target], Awaitable[T]],
@@ -87,9 +75,9 @@ async def reach(
     loopback_only: bool,
     give_up_after: float,
 ) -> T:
-    """The first of the numbers behind an address where an attempt succeeds. Raises as `connect` does.
+    """The first of the numbers behind an address where an attempt succeeds.
 
-    An attempt raises OSError; what a slower one gives is discarded.
+    An attempt raises OSError; what a slower one gives is discarded. Raises ConnectFailed; AddressError as `resolve`.
     """
     failures: list[OSError] = []
     with trio.move_on_after(give_up_after) as scope:
@@ -146,11 +134,8 @@ async def _race(
     return won[0] if won else None
 
 
-def _close(connected: Connected) -> None:
-    connected.socket.close()
-
-
-async def _connect(target: Target) -> Connected:
+async def connect(target: Target) -> socket.socket:
+    """A connected, non-blocking socket. Raises OSError."""
     sock = socket.socket(target.family, socket.SOCK_STREAM)
     try:
         _prepare(sock)
@@ -167,7 +152,7 @@ async def _connect(target: Target) -> Connected:
     except BaseException:
         sock.close()
         raise
-    return Connected(sock, target.address)
+    return sock
 
 
 def _prepare(sock: socket.socket) -> None:

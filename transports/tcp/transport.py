@@ -6,7 +6,7 @@ from socket import socket
 
 from transports.addresses import HostAddress, TCPAddress, TransportAddress, source_of
 from transports.errors import AddressError
-from transports.tcp.sockets import SocketAddress, SocketListener, connect, host_of, listen
+from transports.tcp.sockets import SocketAddress, SocketListener, Target, connect, host_of, listen, reach
 from transports.tcp.stream import SocketStream
 
 
@@ -31,8 +31,16 @@ class TcpTransport:
 
     async def dial(self, address: TransportAddress) -> SocketStream:
         """See Transport. A name is looked up; its numbers are tried by turns, a quarter second apart."""
-        sock, peer = await connect(self._own(address), loopback_only=not self.insecure, give_up_after=self.dial_timeout)
-        return self._stream(sock, peer)
+        return await reach(
+            self._own(address),
+            self._connect,
+            SocketStream.abort,
+            loopback_only=not self.insecure,
+            give_up_after=self.dial_timeout,
+        )
+
+    async def _connect(self, target: Target) -> SocketStream:
+        return self._stream(await connect(target), target.address)
 
     async def listen(self, address: TransportAddress) -> SocketListener:
         """See Transport. A name stands for the first of its numbers that this machine has; `[::]` is IPv6 only."""

@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from hashlib import sha256
 from socket import socket
 
-import trio
-
 from transports.addresses import HostAddress, TLSAddress, TransportAddress, source_of
 from transports.base import Channel, ChannelKind
-from transports.errors import AddressError, ConnectFailed, ConnectionLost
-from transports.tcp.sockets import SocketAddress, SocketListener, connect, host_of, listen
+from transports.errors import AddressError, ConnectionLost
+from transports.tcp.sockets import SocketAddress, SocketListener, Target, connect, host_of, listen, reach
 from transports.tcp.stream import SocketStream
 from transports.tls.certificates import Certificate, NotOurs, key_in
 from transports.tls.stream import OURS, Alpn, TlsStream
@@ -48,20 +46,20 @@ class TlsTransport:
 
     async def dial(self, address: TransportAddress) -> TlsStream:
         """See Transport. The handshake is over when this returns; `channel.key` says which node holds the key."""
-        address = self._own(address)
-        until = trio.current_time() + self.dial_timeout
-        sock, peer = await connect(address, loopback_only=False, give_up_after=self.dial_timeout)
-        stream = self._stream(sock, peer, self._client)
+        return await reach(
+            self._own(address), self._connect, TlsStream.abort, loopback_only=False, give_up_after=self.dial_timeout
+        )
+
+    async def _connect(self, target: Target) -> TlsStream:
+        """A number that is reached, and says nothing then, does not keep others from being tried."""
+        stream = self._stream(await connect(target), target.address, self._client)
         try:
-            with trio.fail_at(until):
-                stream.channel = channel_of(await stream.do_handshake())
-        except BaseException as error:
+            stream.channel = channel_of(await stream.do_handshake())
+        except (ConnectionLost, NotOurs) as error:
             stream.abort()
-            match error:
-                case trio.TooSlowError():
-                    raise ConnectFailed(str(address), f"no answer in {self.dial_timeout:g} s") from None
-                case ConnectionLost() | NotOurs():
-                    raise ConnectFailed(str(address), str(error)) from error
+            raise ConnectionError(str(error)) from error
+        except BaseException:
+            stream.abort()
             raise
         return stream
 
