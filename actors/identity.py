@@ -98,10 +98,13 @@ class NodeID(bytes):
     def verify(self, signature: bytes, signed: bytes) -> bool:
         """Whether this node's key made the signature."""
         try:
-            Ed25519PublicKey.from_public_bytes(self).verify(signature, signed)
+            _public_key(self).verify(signature, signed)
         except (InvalidSignature, ValueError):
             return False
         return True
+
+
+_public_key = lru_cache(maxsize=256)(Ed25519PublicKey.from_public_bytes)
 
 
 class NodeKey:

@@ -39,13 +39,14 @@ from actors.net.scopes import WITHIN, spawning, watching
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
 from actors.net.session.runs import FLAT
-from actors.net.transport_connection import Handoff, TransportConnection
+from actors.net.transport_connection import TransportConnection
 from actors.net.transport_protocol import TransportProtocol
 from actors.net.vocabulary import (
     KEEPER,
     ROUTER,
     AdvertLearned,
     ConnectedNodes,
+    Dial,
     Disconnect,
     Migrate,
     NodeConnectRequest,
@@ -438,10 +439,8 @@ async def _start_network(
     def make_proxy(entry: Entry) -> Engine:
         return NodeProxy.of(network, entry)
 
-    def make_connection(transport: Transport, stream: Stream | None, claim: Callable[[Stream], object]) -> Engine:
-        return TransportConnection(
-            network=network, transport=transport, accepted=stream, claim=claim, handoff=Handoff()
-        )
+    def make_connection(transport: Transport, begin: Stream | Dial, claim: Callable[[Stream], object]) -> Engine:
+        return TransportConnection(network=network, transport=transport, begin=begin, claim=claim)
 
     runtime = network.runtime
     runtime.spawn(Router(network=network, make_proxy=make_proxy), "router", reserved=True)

@@ -165,9 +165,9 @@ def test_nothing_is_made_up_of_what_the_log_does_not_tell() -> None:
 
 def test_a_log_of_a_simulation_tells_of_messages_too(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    assert main(["sim", "replay", "moves", "20", "--log", str(log)]) == 0
+    assert main(["sim", "replay", "moves", "27", "--log", str(log)]) == 0
     past = read_past(log.read_bytes(), "log")
-    assert (past.kind, past.name) == ("simulation", "moves 20")
+    assert (past.kind, past.name) == ("simulation", "moves 27")
     replay = Replay(past)
     replay.seek(2.8, CLUSTER)
     words = text(replay)

@@ -13,15 +13,15 @@ from msgspec import Struct, field
 
 from actors.engine import Engine, own_context
 from actors.events import DialFailed
-from actors.identity import EngineID
+from actors.net.call import Call
+from actors.net.call import DialFailed as Failed
 from actors.net.connecting.backoff import Backoff
 from actors.net.connecting.selection import rank
 from actors.net.network import Entry, Network
 from actors.net.offers import offers_of, prefs_of
 from actors.net.racing import Race, Schedule
 from actors.net.session.session import Session
-from actors.net.vocabulary import AttemptOver, Connect
-from actors.net.vocabulary import DialFailed as Failed
+from actors.net.vocabulary import AttemptOver, Dial
 from transports.addresses import TransportAddress
 
 
@@ -38,8 +38,8 @@ class DialState(Struct):
     move: trio.CancelScope | None = None
     way: Schedule = ()
     """Where it is to go next."""
-    handshakes: set[EngineID] = field(default_factory=set)
-    """Connections of ours whose ConnectRequest is out."""
+    handshakes: set[Call] = field(default_factory=set)
+    """Those whose ConnectRequest is out."""
     denied: bool = False
     """The peer has signed that it will not have us, or this node's policy will not have it."""
 
@@ -72,7 +72,7 @@ class Dialing(Struct):
     """That of the attempt under way."""
 
     @property
-    def handshakes(self) -> set[EngineID]:
+    def handshakes(self) -> set[Call]:
         """See DialState."""
         return self.state.handshakes
 
@@ -146,10 +146,10 @@ class Dialing(Struct):
             record.quiet_until = max(record.quiet_until, now + seconds)
             self.network.conditions.retry_after(self.entry.peer, seconds)
 
-    def request(self, proxy: Engine, address: TransportAddress) -> Connect:
-        """What a Transport Connection is asked to do."""
+    def dial(self, proxy: Engine, address: TransportAddress, call: Call) -> Dial:
+        """What a Transport Connection is made for."""
         record, outbox = self.entry.record, self.entry.outbox
-        return Connect(
+        return Dial(
             address,
             proxy.id,
             self.entry.peer,
@@ -158,6 +158,7 @@ class Dialing(Struct):
             self.network.versions(self.entry.peer),
             outbox.transmit.epoch,
             self.entry.life.permanent,
+            call,
         )
 
     # -- attempts ---------------------------------------------------------------------------------------

@@ -207,7 +207,7 @@ class NodeProxy(Engine):
     @on(HandshakeStarted)
     def handshake_started(self, msg: HandshakeStarted) -> None:
         """An address answers; now it has to prove itself."""
-        self.state.handshakes.add(msg.connection)
+        self.state.handshakes.add(msg.call)
         self._step(Event.HANDSHAKE_STARTED, "handshake")
 
     @on(AttemptOver)
@@ -328,9 +328,10 @@ class NodeProxy(Engine):
 
     def _facts(self) -> Facts:
         outbox = self.entry.outbox
+        busy = not outbox.idle  # most often it is not, and there is nothing to count
         return Facts(
-            queued=outbox.queued > 0,
-            retained=outbox.transmit.unacknowledged > 0,
+            queued=busy and outbox.queued > 0,
+            retained=busy and outbox.transmit.unacknowledged > 0,
             awaiting=self._awaiting(),
             proven=len(self.session.links),
             dialing=self.state.attempt is not None,

@@ -5,7 +5,9 @@ What is to be dialed, and what is made of failures, is for `dialing` to say.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import nullcontext
+from functools import partial
 from itertools import zip_longest
 from math import inf
 from typing import Protocol, TypeAlias
@@ -14,13 +16,13 @@ import trio
 
 from actors.engine import Engine
 from actors.errors import SendError
-from actors.identity import EngineID
+from actors.net.call import Call, Dialed
+from actors.net.call import DialFailed as Failed
 from actors.net.connecting.selection import Attempt, is_plain, stages
 from actors.net.network import Entry, Network
 from actors.net.offers import offers_of
 from actors.net.session.session import Session
-from actors.net.vocabulary import ROUTER, Connect, Dial, Dialed, transport_engine
-from actors.net.vocabulary import DialFailed as Failed
+from actors.net.vocabulary import Dial, transport_engine
 from transports.addresses import TransportAddress
 
 Schedule: TypeAlias = tuple[Attempt[TransportAddress], ...]
@@ -34,11 +36,11 @@ class Caller(Protocol):
     session: Session
 
     @property
-    def handshakes(self) -> set[EngineID]:
-        """Connections whose ConnectRequest is out."""
+    def handshakes(self) -> set[Call]:
+        """Those whose ConnectRequest is out."""
 
-    def request(self, proxy: Engine, address: TransportAddress) -> Connect:
-        """What a Transport Connection is asked to do."""
+    def dial(self, proxy: Engine, address: TransportAddress, call: Call) -> Dial:
+        """What a Transport Connection is made for."""
 
     def failed(self, url: str, failed: Failed, *, moving: bool) -> None:
         """A dial has failed."""
@@ -56,6 +58,8 @@ class Race:
         self._proxy = proxy
         self._moving = moving
         self._nursery: trio.Nursery | None = None
+        self._on = 0
+        """Dials that are not over. While there are any, others may join them."""
         self._plain = False
         self._dialed: set[str] = set()
         self._pending: dict[str, float] = {}
@@ -80,29 +84,46 @@ class Race:
             self.give_up()
 
     async def _run(self, schedule: Schedule) -> None:
+        """The first, which is most often the only one, needs no task of its own."""
         self._plain = is_plain(schedule[0].address)
         async with trio.open_nursery() as self._nursery:
-            self._start(schedule, schedule[0].delay)
+            dials = self._let_in(schedule, schedule[0].delay)
+            self._start(dials[1:])
+            for first in dials[:1]:
+                await first()
 
     def join(self, schedule: Schedule) -> None:
         """Dial those addresses as well that are new, if a race is on that they may take part in."""
         fitting = tuple(attempt for attempt in schedule if is_plain(attempt.address) is self._plain)
-        if self._nursery is not None and self._nursery.child_tasks and fitting:
-            self._start(fitting, fitting[0].delay)
+        if self._on and fitting:
+            self._start(self._let_in(fitting, fitting[0].delay))
 
-    def _start(self, schedule: Schedule, first: float) -> None:
-        """Let those addresses in that were not dialed yet."""
-        assert self._nursery is not None
+    def _let_in(self, schedule: Schedule, first: float) -> list[Callable[[], Awaitable[None]]]:
+        """The dials of those addresses that were not dialed yet. They count from now on."""
+        dials: list[Callable[[], Awaitable[None]]] = []
         before, start = trio.Event(), self._dialing.network.clock.now()
         for attempt in schedule:
             if str(attempt.address) not in self._dialed:
                 self._dialed.add(str(attempt.address))
                 failed = trio.Event()
-                self._nursery.start_soon(self._dial, attempt.address, start + attempt.delay - first, before, failed)
+                dials.append(partial(self._dial, attempt.address, start + attempt.delay - first, before, failed))
                 before = failed
+        self._on += len(dials)
+        return dials
+
+    def _start(self, dials: Iterable[Callable[[], Awaitable[None]]]) -> None:
+        assert self._nursery is not None
+        for dial in dials:
+            self._nursery.start_soon(dial)
 
     async def _dial(self, address: TransportAddress, at: float, before: trio.Event, failed: trio.Event) -> None:
         """Dial one address at its time, or when the one before it has failed."""
+        try:
+            await self._dial_at(address, at, before, failed)
+        finally:
+            self._on -= 1
+
+    async def _dial_at(self, address: TransportAddress, at: float, before: trio.Event, failed: trio.Event) -> None:
         dialing, now = self._dialing, self._dialing.network.clock.now
         record, url = dialing.entry.record, str(address)
         if at > now():
@@ -136,16 +157,17 @@ class Race:
 
     async def _connect(self, address: TransportAddress) -> Dialed | Failed:
         dialing, record, proxy = self._dialing, self._dialing.entry.record, self._proxy
-        connection: EngineID | None = None
+        call = Call()
         record.ends += 1
         try:
-            connection = await proxy.ask(transport_engine(address.scheme), Dial())
-            return await proxy.ask(connection, dialing.request(proxy, address), expiry=3600)
+            await proxy.ask(transport_engine(address.scheme), dialing.dial(proxy, address, call))
+            return await call.outcome()
         except SendError as error:
             return Failed(str(error))
         finally:
+            call.withdraw()
             record.ends -= 1
-            dialing.handshakes.discard(connection or ROUTER)
+            dialing.handshakes.discard(call)
 
     def _proven(self, url: str, rtt: float) -> None:
         """It has won. One that began before it looks like a black hole, though it never said so."""

@@ -15,6 +15,7 @@ from actors.engine import Engine, on, own_context
 from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
+from actors.net.call import Dialed, DialFailed
 from actors.net.connecting.contest import Contender
 from actors.net.connecting.locality import host_in
 from actors.net.messages import MAX_FRAME_UNPROVEN, Denied, Incompatible, OverCapacity
@@ -25,9 +26,7 @@ from actors.net.vocabulary import (
     ROUTER,
     Admit,
     Attach,
-    Connect,
-    Dialed,
-    DialFailed,
+    Dial,
     Evict,
     HandshakeStarted,
     Settling,
@@ -53,50 +52,62 @@ _WORDS = {
 """For people of this node."""
 
 
-class Handoff:
-    """The link for the port to run; None once it is known that there will be none.
-
-    The proxy gives it in the very step that takes the connection into the session. From then on the connection is
-    the session's to close (C5), also if the race it was dialed for is decided by another one in this moment (C7).
-    """
-
-    def __init__(self) -> None:
-        self.link: Link | None = None
-        self._known = False
-        self._waiting: trio.Event | None = None
-
-    def give(self, link: Link | None) -> None:
-        """The first word counts."""
-        if not self._known:
-            self.link, self._known = link, True
-            if self._waiting is not None:
-                self._waiting.set()
-
-    async def wait(self) -> None:
-        """Until it is known."""
-        if not self._known:
-            self._waiting = trio.Event()
-            await self._waiting.wait()
-            self._waiting = None
-
-
 class TransportConnection(Engine):
-    """One that was accepted, or one to be dialed by one `Connect`."""
+    """One that was accepted, or one to be dialed."""
 
     network: Network
     transport: Transport
-    accepted: Stream | None
+    begin: Stream | Dial
     claim: Callable[[Stream], object]
     """Told once this engine will close the stream that was accepted."""
-    handoff: Handoff
     stream: Stream | None = None
-    is_over: bool = False
-    """The port has ended."""
+    link: Link | None = None
+    """What to run once it is proven."""
+
+    # -- port -------------------------------------------------------------------------------------------
+
+    async def port(self) -> None:
+        """The connection itself. It is closed when this ends, however it ends."""
+        try:
+            await (self._dial(self.begin) if isinstance(self.begin, Dial) else self._accept(self.begin))
+            if self.link is not None:
+                own = own_context(self)
+                own.rest()
+                await self.link.run(own.beside, own.leave)
+        finally:
+            await self._close()
+
+    def _taken(self, link: Link) -> None:
+        """The proxy says so in the very step that takes the connection into the session.
+
+        From then on the connection is the session's to close (C5), also if the race it was dialed for is decided by
+        another one in this moment (C7).
+        """
+        self.link = link
+
+    async def _close(self) -> None:
+        stream, self.stream = self.stream, None
+        if stream is None:
+            return
+        if self.link is not None:
+            self.link.end("cancelled")
+        with trio.CancelScope(shield=True):
+            await stream.aclose()
 
     # -- as the dialer ----------------------------------------------------------------------------------
 
-    @on(Connect)
-    async def connect(self, msg: Connect) -> Dialed | DialFailed:
+    async def _dial(self, msg: Dial) -> None:
+        """Until the link stands, or it is known that there will be none, or nobody wants it any more."""
+        call = msg.call
+        try:
+            with trio.CancelScope() as scope:
+                call.begin(scope.cancel)
+                call.end(await self._connect(msg, scope))
+            call.end(DialFailed("no answer to the handshake in time"))  # the first word counts
+        finally:
+            call.end(DialFailed("its connection has ended"))
+
+    async def _connect(self, msg: Dial, scope: trio.CancelScope) -> Dialed | DialFailed:
         """Dial, prove, attach. Whatever goes wrong is the answer; the connection is closed then."""
         try:
             barred = self._barred(msg)
@@ -106,22 +117,16 @@ class TransportConnection(Engine):
             self.stream = stream
             if stream.channel.key and stream.channel.key != bytes(msg.peer):
                 return DialFailed("wrong_key: the certificate there is another node's")  # before a byte is signed
-            with trio.fail_after(self.network.cfg.handshake_timeout):
-                return Dialed(await self._prove(stream, msg))
-        except trio.TooSlowError:
-            return DialFailed("no answer to the handshake in time")
+            scope.deadline = self.now + self.network.cfg.handshake_timeout
+            return Dialed(await self._prove(stream, msg))
         except HandshakeFailed as failed:
             return DialFailed(failed.reason, failed.retry_after, failed.signed, failed.newest)
         except (TransportError, ProtocolError) as error:
             return DialFailed(str(error))
         except SendError as error:
             return DialFailed(f"the proxy is gone: {error}")
-        finally:
-            self.handoff.give(None)
-            if self.is_over:  # cancelled in the step in which the dial came through: the port has not seen the stream
-                await self._close()
 
-    def _barred(self, msg: Connect) -> DialFailed | None:
+    def _barred(self, msg: Dial) -> DialFailed | None:
         """What this node's own policy has against the dial."""
         match self.network.door.judge(Moment.DIAL, msg.peer, host_in(str(msg.address))):
             case Deny(why):
@@ -131,7 +136,7 @@ class TransportConnection(Engine):
             case _:
                 return None
 
-    async def _prove(self, stream: Stream, msg: Connect) -> float:
+    async def _prove(self, stream: Stream, msg: Dial) -> float:
         """Seconds of a round trip."""
         network = self.network
         began = self.now
@@ -148,7 +153,7 @@ class TransportConnection(Engine):
             channel_kind=stream.channel.kind,
             channel_digest=stream.channel.digest,
         )
-        await self.send(msg.proxy, HandshakeStarted(self.id))
+        network.runtime.tell_nowait(msg.proxy, HandshakeStarted(msg.call))
         await send_all(stream, dialer.request())
         ok = dialer.reply(await receive_frame(stream, frames))
         rtt = self.now - began
@@ -171,7 +176,7 @@ class TransportConnection(Engine):
                 ok.advert_yours,
                 rtt,
                 began + network.cfg.handshake_timeout,
-                self.handoff.give,
+                self._taken,
                 str(msg.address),
             ),
         )
@@ -183,6 +188,8 @@ class TransportConnection(Engine):
 
     async def _accept(self, stream: Stream) -> None:
         """Let somebody prove who it is. What was wrong is an event."""
+        self.stream = stream
+        self.claim(stream)
         try:
             with trio.fail_after(self.network.cfg.handshake_timeout):
                 await self._be_proven(stream)
@@ -197,7 +204,7 @@ class TransportConnection(Engine):
         except (ConnectionLost, SendError):
             pass
         finally:
-            self.handoff.give(None)
+            self._settle()
 
     async def _be_proven(self, stream: Stream) -> None:
         network, door = self.network, self.network.door
@@ -294,7 +301,7 @@ class TransportConnection(Engine):
                 proven.advert_yours,
                 rtt,
                 began + self.network.cfg.handshake_timeout,
-                self.handoff.give,
+                self._taken,
             )
             try:
                 return await self.ask(proxy, attach)
@@ -308,43 +315,11 @@ class TransportConnection(Engine):
     def _report(self, stream: Stream, why: str) -> None:
         self.network.runtime.events.emit(HostileConnection(self.now, stream.remote, why))
 
-    @on(Evict)
-    def evict(self, _: Evict) -> None:
-        """Somebody else needs the slot (H9)."""
-        self.stop()
-
-    # -- port -------------------------------------------------------------------------------------------
-
-    async def port(self) -> None:
-        """The connection itself. It is closed when this ends, however it ends."""
-        try:
-            if self.accepted is None:
-                with trio.move_on_after(2 * self.network.cfg.attempt_timeout):  # if nobody asks it to connect
-                    await self.handoff.wait()
-            else:
-                self.stream = self.accepted
-                self.claim(self.stream)
-                try:
-                    await self._accept(self.accepted)
-                finally:
-                    self._settle()
-            if self.handoff.link is not None:
-                own = own_context(self)
-                own.rest()
-                await self.handoff.link.run(own.beside, own.leave)
-        finally:
-            self.is_over = True
-            await self._close()
-
     def _settle(self) -> None:
         protocol = transport_engine(self.transport.scheme)
         self.network.runtime.tell_nowait(protocol, Settling(EngineID(None, self.id.name)))
 
-    async def _close(self) -> None:
-        stream, self.stream = self.stream, None
-        if stream is None:
-            return
-        if self.handoff.link is not None:
-            self.handoff.link.end("cancelled")
-        with trio.CancelScope(shield=True):
-            await stream.aclose()
+    @on(Evict)
+    def evict(self, _: Evict) -> None:
+        """Somebody else needs the slot (H9)."""
+        self.stop()

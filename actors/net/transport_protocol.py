@@ -17,8 +17,8 @@ from actors.net.vocabulary import Dial, Evict, Incoming, Settling
 from transports.base import Listener, Stream, Transport
 from transports.errors import ListenerClosed
 
-MakeConnection = Callable[[Transport, Stream | None, Callable[[Stream], object]], Engine]
-"""The engine for a connection: one that was accepted, or one that will dial. It says when the stream is its own."""
+MakeConnection = Callable[[Transport, Stream | Dial, Callable[[Stream], object]], Engine]
+"""The engine for a connection: one that was accepted, or one to be dialed. It says when the stream is its own."""
 
 
 class TransportProtocol(Engine):
@@ -33,9 +33,9 @@ class TransportProtocol(Engine):
     made: int = 0
 
     @on(Dial)
-    def dial(self, _: Dial) -> EngineID:
+    def dial(self, msg: Dial) -> None:
         """A connection of our own."""
-        return self._spawn(None)
+        self._spawn(msg)
 
     @on(Incoming)
     def incoming(self, msg: Incoming) -> None:
@@ -51,11 +51,11 @@ class TransportProtocol(Engine):
         """It needs its slot no more."""
         self.network.door.slots.leave(msg.connection.name)
 
-    def _spawn(self, stream: Stream | None) -> EngineID:
+    def _spawn(self, begin: Stream | Dial) -> EngineID:
         self.made += 1
         name = f"transport.{self.transport.scheme}.{self.made}"
         return self.spawn(
-            self.make_connection(self.transport, stream, self.unclaimed.discard), name, policy=Policy.TEMPORARY
+            self.make_connection(self.transport, begin, self.unclaimed.discard), name, policy=Policy.TEMPORARY
         )
 
     # -- port -------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from actors.identity import EngineID, Incarnation, NodeID
 from actors.messages import Local, Timer
+from actors.net.call import Call
 from actors.net.connecting.contest import Contender
 from actors.net.life.table import Event
 from actors.net.messages import AdvertReply, ConnectionID, Frame
@@ -132,7 +133,7 @@ class StopProxy(Local[None]):
 class HandshakeStarted(Local[None]):
     """A ConnectRequest of ours was written."""
 
-    connection: EngineID
+    call: Call
 
 
 class Attach(Local[Link | TurnedAway]):
@@ -227,8 +228,21 @@ class DrainDue(Timer):
 # -- to Transport Protocol and Transport Connection -------------------------------------------------------
 
 
-class Dial(Local[EngineID]):
-    """Make a Transport Connection that will dial."""
+class Dial(Local[None]):
+    """Make a Transport Connection that dials this address, proves who we are, and attaches to the proxy.
+
+    What becomes of it the call tells, to both.
+    """
+
+    address: TransportAddress
+    proxy: EngineID
+    peer: NodeID
+    dial: int
+    accepted: ConnectionID | None
+    adverts: tuple[int, int]
+    epoch: int
+    permanent: bool
+    call: Call
 
 
 class Incoming(Local[None]):
@@ -245,38 +259,3 @@ class Settling(Local[None]):
 
 class Evict(Local[None]):
     """Give up your slot: too many connections have not proved themselves (H9)."""
-
-
-class Dialed(Struct, frozen=True):
-    """The connection is proven and attached."""
-
-    rtt: float
-
-
-class DialFailed(Struct, frozen=True):
-    """It is not, and why. `signed`: the peer's own word (H7)."""
-
-    reason: str
-    retry_after: float = 0.0
-    signed: bool = False
-    newest: Incarnation | None = None
-    barred: bool = False
-    """It was this node's own policy that denied it."""
-
-    @property
-    def hushes(self) -> bool:
-        """Whether the peer itself wants no more dials now, to whatever address (H7)."""
-        return self.signed and (self.reason == "denied" or self.retry_after > 0)
-
-
-class Connect(Local[Dialed | DialFailed]):
-    """Dial this address, prove who we are, and attach to the proxy. Cancelled, the connection is closed."""
-
-    address: TransportAddress
-    proxy: EngineID
-    peer: NodeID
-    dial: int
-    accepted: ConnectionID | None
-    adverts: tuple[int, int]
-    epoch: int
-    permanent: bool

@@ -106,26 +106,28 @@ def rank(offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory, *, 
     At most three starts fall into one second, counting those of the race before (PROTOCOL A4). Who starts an
     address early because the one before has failed asks `history.free_at(now)` first.
     """
-    return tuple(
-        Attempt(choice.address, choice.delay)
-        for choice in explain(offers, prefs, history, now=now)
-        if choice.delay is not None
-    )
+    order, _ = _order(offers, prefs, history, now)
+    return tuple(Attempt(offer.address, delay) for offer, delay in order)
 
 
 def explain(offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory, *, now: float) -> tuple[Choice[A], ...]:
     """What `rank` decides, with its reasons: first the addresses to dial, in order, then those left out."""
+    order, barred = _order(offers, prefs, history, now)
+    dialed = [_choice(offer, delay, _reason(offer, prefs, history, now), history) for offer, delay in order]
+    return (*dialed, *(_choice(offer, None, why, history) for offer, why in barred))
+
+
+def _order(
+    offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory, now: float
+) -> tuple[list[tuple[Offer[A], float]], list[tuple[Offer[A], str]]]:
+    """What is dialed after how many seconds, and what is not, and why."""
     has_secure = any(offer.address.secure for offer in offers)
-    barred = {id(offer): _barred(offer, prefs, has_secure) for offer in offers}
-    order = sorted((o for o in offers if not barred[id(o)]), key=lambda o: _key(o, prefs, history, now))
+    words = [(offer, _barred(offer, prefs, has_secure)) for offer in offers]
+    order = sorted((offer for offer, why in words if not why), key=lambda offer: _key(offer, prefs, history, now))
     starts = history.schedule(len(order), prefs.stagger, now=now)
     resort = prefs.patience if order and not is_plain(order[0].address) else 0.0
-    dialed = [
-        _choice(o, at - now + resort * is_plain(o.address), _reason(o, prefs, history, now), history)
-        for o, at in zip(order, starts, strict=True)
-    ]
-    left_out = [_choice(o, None, barred[id(o)], history) for o in offers if barred[id(o)]]
-    return (*dialed, *left_out)
+    delays = [at - now + resort * is_plain(offer.address) for offer, at in zip(order, starts, strict=True)]
+    return [*zip(order, delays, strict=True)], [(offer, why) for offer, why in words if why]
 
 
 def better(current: str, offers: Sequence[Offer[A]], prefs: DialPrefs, history: DialHistory) -> tuple[Offer[A], ...]:
