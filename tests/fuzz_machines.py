@@ -164,6 +164,17 @@ class Half:
     receive: Receive | None = None
 
 
+class Engines:
+    """One mailbox, and whoever waits for answers."""
+
+    def __init__(self, box: Mailbox, delivery: Delivery) -> None:
+        self.box = box
+        self.answer = delivery.answer
+
+    def find(self, name: str) -> Mailbox | None:
+        return self.box if name == "counter" else None
+
+
 class Bench:
     """A node that has told, sent and asked, and whose link to a peer is proven and not resumed."""
 
@@ -174,15 +185,14 @@ class Bench:
         self.runtime = Runtime(ALICE.id)
         self.runtime.asks._next = 1000
         self.half = Half()
+        self.datagrams = 0
         self.box = Mailbox()
         self.outbox = Outbox(
             "bob",
             1,
             clock=self.clock,
             pace=self.runtime.pace,
-            report=self._report,
-            reroute=self._port,
-            ids=iter(range(1 << 40)).__next__,
+            office=self,
         )
         delivery = Delivery(self.runtime, BOB.id, self.half, self.outbox, lambda _: None, lambda _: None)
         self.session = Session(
@@ -190,8 +200,7 @@ class Bench:
             self.outbox,
             self.half,
             clock=self.clock,
-            find=lambda name: self.box if name == "counter" else None,
-            answer=delivery.answer,
+            engines=Engines(self.box, delivery),
             epochs=iter(range(2, 1 << 40)).__next__,
         )
         receive = self.session.receive_half(BOB_RUN, 22)
@@ -213,10 +222,16 @@ class Bench:
             asked = b"\x92" + msgpack.encode(slot.correlation) + tell
             self.outbox.hand_over(Run(self.outbox.lane("client", target), Kind.ASK, slot.deadline, [asked], [slot]))
 
-    def _report(self, run: Run, outcome: SendError) -> None: ...
+    def report(self, run: Run, outcome: SendError) -> None: ...
 
-    def _port(self, sender: str, target: str) -> Port:
+    def reroute(self, sender: str, target: str) -> Port:
         raise AssertionError("no outbox was closed yet")
+
+    def demand(self, transports: frozenset[str]) -> None: ...
+
+    def datagram(self) -> int:
+        self.datagrams += 1
+        return self.datagrams
 
     def hear(self, frame: memoryview) -> None:
         """One frame, as the link's reader hands it on; a little later its answers have gone."""

@@ -83,6 +83,19 @@ class Note:
         self.bench.note(self.number, outcome)
 
 
+class Engines:
+    """Mailboxes by name; nobody asks."""
+
+    def __init__(self, boxes: dict[str, Mailbox | None]) -> None:
+        self.boxes = boxes
+
+    def find(self, name: str) -> Mailbox | None:
+        return self.boxes.get(name)
+
+    def answer(self, body: memoryview, count: int) -> list[int]:
+        return []
+
+
 class Bench:
     """Sender, receiver, and at most one connection between them (the rules for two stand in test_contest)."""
 
@@ -95,6 +108,7 @@ class Bench:
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.boxes: dict[str, Mailbox | None] = {name: Mailbox(capacity) for name in TARGETS[:2]}
         self.all_boxes: list[tuple[str, Mailbox]] = [(n, b) for n, b in self.boxes.items() if b]
+        self.engines = Engines(self.boxes)
         self.boot = 1
         self.records = 0
         self.receive: Receive | None = None
@@ -154,13 +168,13 @@ class Bench:
         if frame[0] == 0x91:
             record, payload = decode_messages(frame)
             assert isinstance(record, Messages)
-            self.receive.take(record, payload, self.b_lanes, self.now, lambda name: self.boxes.get(name), lambda *_: [])
+            self.receive.take(record, payload, self.b_lanes, self.now, self.engines)
             return
         match decode(frame):
             case Settled(number):
                 self.receive.settled(number)
             case Want(target, size):
-                self.receive.want(target, size, lambda name: self.boxes.get(name))
+                self.receive.want(target, size, self.engines)
 
     def ack(self) -> None:
         """The receiver writes an Ack if it owes one."""
@@ -218,7 +232,7 @@ class Bench:
         self.boot += 1
         self.permanent_loss = True
         self.receive = None
-        self.boxes = {name: box and Mailbox(box.capacity) for name, box in self.boxes.items()}
+        self.boxes = self.engines.boxes = {name: box and Mailbox(box.capacity) for name, box in self.boxes.items()}
         self.all_boxes += [(name, box) for name, box in self.boxes.items() if box]
         self.transmit.renew(self.transmit.epoch, "peer_restarted")
 

@@ -78,7 +78,9 @@ async def test_work_ends_when_its_ask_is_withdrawn_or_its_time_is_over(asker: st
         assert isinstance(expired, Expired)
         await trio.sleep(0.1)
         assert not cell._life.nursery.child_tasks
-        assert len(cell._loop._besides) == 0
+        besides = cell._loop._besides
+        assert besides is not None
+        assert len(besides) == 0
 
 
 @virtual

@@ -27,8 +27,27 @@ class FakeOrigin:
     def flush(self) -> None: ...
 
 
+class Gone:
+    """The loop of an engine that has ended."""
+
+    def __init__(self) -> None:
+        self.away: list[Batch] = []
+
+    def turn_away(self, batches: list[Batch]) -> None:
+        self.away += batches
+
+    def handle_at_once(self, batch: Batch) -> bool:
+        raise AssertionError(f"{batch} came to an engine that has ended")
+
+
+class Ports:
+    """A sender's table that holds nothing."""
+
+    def leave(self, _: EngineID) -> None: ...
+
+
 def port(box: Mailbox, name: str = "a", *, slice: int = 256) -> LocalPort:
-    return LocalPort(EngineID(NODE, name), SINK, box, Pace(slice, strict=False), lambda _: None)
+    return LocalPort(EngineID(NODE, name), SINK, box, Pace(slice, strict=False), Ports())
 
 
 def told(box: Mailbox) -> list[Any]:
@@ -115,8 +134,8 @@ def test_a_mailbox_for_no_message_is_a_mistake() -> None:
 
 
 def test_after_its_end_a_mailbox_takes_nothing_and_gives_back_what_it_had() -> None:
-    box, away = Mailbox(), list[Batch]()
-    box.turn_away = away.extend
+    box, gone = Mailbox(), Gone()
+    box.loop = gone
     sender = port(box)
     sender.tell(Note("left"))
     left = box.close()
@@ -125,7 +144,7 @@ def test_after_its_end_a_mailbox_takes_nothing_and_gives_back_what_it_had() -> N
     assert not sender.ask(("slot", Note("x")))
     late = Batch(SINK, Kind.TELL, [Note("far")], size=3, origin=FakeOrigin())
     box.deliver(late)
-    assert away == [late]
+    assert gone.away == [late]
     assert repr(box) == "<Mailbox: closed, 0 reserved, 0 senders wait>"
 
 
@@ -139,7 +158,7 @@ def test_an_ask_of_another_node_is_struck_out_where_it_waits() -> None:
 
 def test_many_senders_in_turn_get_shorter_batches() -> None:
     box, pace = Mailbox(), Pace(256, strict=False)
-    ports = [LocalPort(EngineID(NODE, str(number)), SINK, box, pace, lambda _: None) for number in range(16)]
+    ports = [LocalPort(EngineID(NODE, str(number)), SINK, box, pace, Ports()) for number in range(16)]
     for sender in ports:
         sender.tell(Note("x"))
     assert [sender.left + 1 for sender in ports[:4]] == [256, 128, 85, 64]
@@ -226,7 +245,7 @@ class MailboxMachine(RuleBasedStateMachine):
     def start(self, capacity: int, slice: int) -> None:
         self.box, pace = Mailbox(capacity), Pace(slice, strict=False)
         self.origin = FakeOrigin()
-        self.ports = [LocalPort(EngineID(NODE, str(n)), SINK, self.box, pace, lambda _: None) for n in range(4)]
+        self.ports = [LocalPort(EngineID(NODE, str(n)), SINK, self.box, pace, Ports()) for n in range(4)]
         self.sent: dict[int, list[int]] = defaultdict(list)
         self.seen: dict[int, list[int]] = defaultdict(list)
         self.number = 0

@@ -279,7 +279,7 @@ async def test_nothing_is_kept_of_asks_that_were_withdrawn() -> None:
         await nodes.until(lambda: len(nodes.journal("b").ended) == 100)
         session = nodes["b"]._network.table.find(ID["a"]).session  # type: ignore[union-attr]
         assert session is not None
-        door = session._find("sink")
+        door = session._engines.find("sink")
         assert isinstance(door, _Door)
         assert door._origin is not None
         assert door._origin._deadlines == {}

@@ -54,8 +54,9 @@ class Call:
         """How it came out. The first word counts."""
         if self._outcome is None:
             self._outcome, self._cancel = outcome, None
-            if self._waiting is not None:
-                self._waiting.set()
+            waiting, self._waiting = self._waiting, None
+            if waiting is not None:
+                waiting.set()
 
     def withdraw(self) -> None:
         """Nobody waits for it any more. Idempotent; one that has come out is left as it is."""

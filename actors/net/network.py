@@ -32,7 +32,7 @@ from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.slots import Slots
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import LivenessCfg
-from actors.net.session.outbox import CAPACITY, Outbox
+from actors.net.session.outbox import CAPACITY, Outbox, Port
 from actors.net.session.receive import Receive
 from actors.net.session.runs import Ledger, Run
 from actors.net.session.session import IDLE_AFTER, Session
@@ -234,7 +234,7 @@ class Network:
         return self.advert_version, record.advert_version if record else 0
 
 
-class Step(Struct, frozen=True):
+class Step(Struct, frozen=True, gc=False):
     """A proxy went into a phase."""
 
     at: float
@@ -324,14 +324,11 @@ class Table:
             network.epochs(),
             clock=network.clock,
             pace=network.runtime.pace,
-            report=lambda run, outcome: self._report(peer, run, outcome),
-            reroute=lambda sender, target: self.outlet(peer).lane(sender, target),
-            ids=network.datagram,
+            office=_Office(network, peer, record),
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
         )
-        outbox.demanded = record.demand
         entry = self._entries[peer] = Entry(record, outbox, network.clock.now())
         record.proxied = True
         self.announce(peer)
@@ -374,19 +371,42 @@ class Table:
         if entry is not None and entry.session is not None:
             entry.session.limit_changed()
 
-    def _report(self, peer: NodeID, run: Run, outcome: SendError) -> None:
-        """Messages that were told and did not arrive. Answers nobody waits for are no loss."""
-        if run.kind is Kind.TELL:
-            runtime = self._network.runtime
-            sender, to = EngineID(runtime.id, run.lane.sender), EngineID(peer, run.lane.target.name)
-            for item in run.items or ():
-                runtime.dead_letters.add(sender, to, item, outcome)
-
     def __iter__(self) -> Iterator[Entry]:
         return iter(tuple(self._entries.values()))
 
     def __len__(self) -> int:
         return len(self._entries)
+
+
+class _Office:
+    """To whom the outbox for one node turns."""
+
+    __slots__ = ("_network", "_peer", "_record")
+
+    def __init__(self, network: Network, peer: NodeID, record: PeerRecord[Receive]) -> None:
+        self._network = network
+        self._peer = peer
+        self._record = record
+
+    def report(self, run: Run, outcome: SendError) -> None:
+        """Messages that were told become dead letters. Answers nobody waits for are no loss."""
+        if run.kind is Kind.TELL:
+            runtime = self._network.runtime
+            sender, to = EngineID(runtime.id, run.lane.sender), EngineID(self._peer, run.lane.target.name)
+            for item in run.items or ():
+                runtime.dead_letters.add(sender, to, item, outcome)
+
+    def reroute(self, sender: str, target: str) -> Port:
+        """See Office."""
+        return self._network.table.outlet(self._peer).lane(sender, target)
+
+    def datagram(self) -> int:
+        """See Office."""
+        return self._network.datagram()
+
+    def demand(self, transports: frozenset[str]) -> None:
+        """See Office."""
+        self._record.demand(transports)
 
 
 def _unnoticed(_: NodeID) -> None: ...

@@ -59,7 +59,7 @@ from actors.net.wire import encode
 # -- configuration ----------------------------------------------------------------------------------------
 
 
-class NodeProxyLocalCfg(LocalCfg):
+class NodeProxyLocalCfg(LocalCfg, gc=False):
     """spec: NodeProxyLocalCfg. The node's, the same for all its proxies."""
 
     network: NetworkCfg = NetworkCfg()
@@ -108,8 +108,7 @@ class NodeProxy(Engine):
             outbox,
             record,
             clock=network.clock,
-            find=delivery.find,
-            answer=delivery.answer,
+            engines=delivery,
             epochs=network.epochs,
             idle_after=network.cfg.idle_after,
             conditions=network.conditions,
@@ -139,7 +138,7 @@ class NodeProxy(Engine):
         self.session.changes = self
         self.entry.outbox.transmit.held = self._held
         self.dialing.proxy = self
-        self.entry.outbox.forward_by(own_context(self).beside)
+        self.entry.outbox.forward_by(own_context(self))
         if self.entry.record.holders:  # spec S10: "established when the Node Proxy is started"
             self._step(Event.TO_PERMANENT, "permanent")
         elif not self.entry.outbox.idle:
@@ -214,6 +213,7 @@ class NodeProxy(Engine):
     def attempt_over(self, _: AttemptOver) -> None:
         """All addresses of the attempt have been tried, or one of them is proven."""
         denied, self.state.denied = self.state.denied, False
+        own_context(self).rest()
         self._step(Event.DENIED if denied else Event.DIAL_FAILED, self.state.why)
 
     @on(Attach)

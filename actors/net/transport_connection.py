@@ -57,7 +57,8 @@ class TransportConnection(Engine):
 
     network: Network
     transport: Transport
-    begin: Stream | Dial
+    begin: Stream | Dial | None
+    """One that was accepted, or what to dial; None once that has begun."""
     claim: Callable[[Stream], object]
     """Told once this engine will close the stream that was accepted."""
     stream: Stream | None = None
@@ -68,12 +69,15 @@ class TransportConnection(Engine):
 
     async def port(self) -> None:
         """The connection itself. It is closed when this ends, however it ends."""
+        begin, self.begin = self.begin, None
+        assert begin is not None
         try:
-            await (self._dial(self.begin) if isinstance(self.begin, Dial) else self._accept(self.begin))
+            await (self._dial(begin) if isinstance(begin, Dial) else self._accept(begin))
+            del begin
             if self.link is not None:
                 own = own_context(self)
                 own.rest()
-                await self.link.run(own.beside, own.leave)
+                await self.link.run(own)
         finally:
             await self._close()
 
@@ -153,7 +157,7 @@ class TransportConnection(Engine):
             channel_kind=stream.channel.kind,
             channel_digest=stream.channel.digest,
         )
-        network.runtime.tell_nowait(msg.proxy, HandshakeStarted(msg.call))
+        await self.send(msg.proxy, HandshakeStarted(msg.call))
         await send_all(stream, dialer.request())
         ok = dialer.reply(await receive_frame(stream, frames))
         rtt = self.now - began

@@ -72,20 +72,20 @@ class Cell:
         self.restarts = self.crashes = 0
         self._loop = Loop(self)
         self._life: Life | None = None
-        self._supervision = Supervision(policy)
+        self._supervision = Supervision.of(policy)
         self._failure: Exception | None = None
 
     # -- the stay ----------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         """From the first life to the last. Ends when the engine has stopped, failed or been cancelled."""
-        emit = self.runtime.events.emit
-        emit(EngineStarted(self._now(), self.id))
+        events = self.runtime.events
+        events.emit(EngineStarted(self._now(), self.id))
         try:
             while await self._live() is Verdict.RESTART:
                 self._part()
                 self.restarts += 1
-                emit(EngineRestarted(self._now(), self.id, self.restarts))
+                events.emit(EngineRestarted(self._now(), self.id, self.restarts))
         finally:
             self._leave()
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import trio
 
-_SPARE: Final = 64
+_SPARE: Final = 8
 """So many cancelled alarms may lie in the heap before it is worth sweeping."""
 
 

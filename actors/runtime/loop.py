@@ -29,7 +29,7 @@ from actors.runtime.codec import encode, reply_through_codec
 from actors.runtime.containment import words
 from actors.runtime.effects import carry_out, prepare, told_at_once
 from actors.runtime.handling import Handling
-from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin, message_of, not_now, strike
+from actors.runtime.mailbox import Batch, Kind, Mailbox, Origin, message_of, strike
 from actors.runtime.supervision import ChildFailedError
 from actors.runtime.witness import Behaviour
 from actors.runtime.work import EVERY, YOUNG, Work
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _TELL, _ASK, _TIMER = Kind.TELL, Kind.ASK, Kind.TIMER
 _OK, _CRASHED, _REFUSED = 0, 1, 2
 _STARTED = Started()
+_NONE: Iterator[Any] = iter(())
+"""Has nothing to give, to anybody."""
 
 
 @lru_cache(maxsize=1024)
@@ -67,10 +69,9 @@ class Loop:
         self._cell = cell
         self._runtime, self._id = cell.runtime, cell.id
         self._mailbox: Mailbox | None = cell.mailbox
-        cell.mailbox.turn_away = self.turn_away
+        cell.mailbox.loop = self
         self._pace = cell.runtime.pace
         self._table, self._direct, self._plain = behaviour
-        cell.mailbox.at_once = self.handle_at_once
         self._life: Life | None = None
         """The life whose messages are handled here."""
         self.handled = self.late = self.unhandled = 0
@@ -82,13 +83,13 @@ class Loop:
         self.message: Request[Any] | None = None
         """The message whose handler did not return."""
         self._batch: Batch | None = None
-        self._messages: Iterator[Any] = iter(())
+        self._messages: Iterator[Any] = _NONE
         self._released = self._released_size = 0
         self._asked: tuple[Origin | None, Any] | None = None
         """The ask whose handler runs: where it came from, and its slot or correlation."""
         self._asked_scope: trio.CancelScope | None = None
         self._replied: Origin | None = None
-        self._besides = Besides()
+        self._besides: Besides | None = None
 
     @property
     def busy(self) -> bool:
@@ -273,6 +274,8 @@ class Loop:
             return NO_ANSWER
         if value.__class__ is Beside and self._life is not None:
             assert isinstance(value, Beside)
+            if self._besides is None:
+                self._besides = Besides()
             self._besides.begin(self, self._life, value, batch.origin, ref, deadline)
             return NO_ANSWER
         return value
@@ -365,7 +368,7 @@ class Loop:
             if self._asked_scope is not None:
                 self._asked_scope.cancel()
             return
-        if self._besides.cancel(origin, correlation):
+        if self._besides is not None and self._besides.cancel(origin, correlation):
             return
         if self._mailbox is not None:
             self._mailbox.withdraw(origin, correlation)
@@ -388,7 +391,6 @@ class Loop:
         So it is freed at once, and not by the collector, whose pauses grow with what connections leave behind.
         """
         if self._mailbox is not None:
-            self._mailbox.at_once = not_now
             self._mailbox = self._life = None
             del self._cell
 
@@ -413,7 +415,7 @@ class Loop:
 
     def _finish(self, batch: Batch) -> None:
         """The batch is done, and leaves the mailbox."""
-        self._batch = None
+        self._batch, self._messages = None, _NONE
         count = len(batch.items)
         self.handled += count
         self._let_go(batch, count - self._released, batch.size - self._released_size)

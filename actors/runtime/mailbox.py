@@ -108,6 +108,28 @@ class Pace:
         """Whether every local message goes through the codec."""
 
 
+class Handler(Protocol):
+    """What handles the messages of a mailbox."""
+
+    def turn_away(self, batches: list[Batch], /) -> None:
+        """Its engine has ended: these came too late."""
+
+    def handle_at_once(self, batch: Batch, /) -> bool:
+        """May be done with a lone ask for an engine that waits for one. False: it has to be put into the mailbox."""
+
+
+class _Nobody:
+    """Of a mailbox without an engine."""
+
+    def turn_away(self, _: list[Batch]) -> None: ...
+
+    def handle_at_once(self, _: Batch) -> bool:
+        return False
+
+
+NOBODY: Final = _Nobody()
+
+
 class Mailbox:
     """Bounded, FIFO for each sender. Room is counted in messages, whichever batch they lie in.
 
@@ -121,16 +143,15 @@ class Mailbox:
         "_queue",
         "_reader",
         "_reserved",
-        "at_once",
         "capacity",
         "capacity_bytes",
         "closed",
         "held",
         "held_bytes",
+        "loop",
         "opened",
         "ports",
         "reserved_bytes",
-        "turn_away",
         "waiting",
     )
 
@@ -151,10 +172,8 @@ class Mailbox:
         """Ports with an open batch."""
         self.ports: dict[LocalPort, None] = {}
         """All that are bound to this mailbox."""
-        self.turn_away: Callable[[list[Batch]], None] = _ignore
-        """What happens to a batch for an engine that has ended."""
-        self.at_once: Callable[[Batch], bool] = not_now
-        """What may be done with a lone ask for an engine that waits for one."""
+        self.loop: Handler = NOBODY
+        """Whose it is."""
         self._queue: list[Batch] = []
         """A list: it is short as a rule, and an empty deque takes ten times as much for each engine."""
         self._reader: Task | None = None
@@ -176,11 +195,11 @@ class Mailbox:
     def deliver(self, batch: Batch) -> None:
         """A batch of another node, whose room was promised. Never waits, never raises."""
         if self.closed:
-            self.turn_away([batch])
+            self.loop.turn_away([batch])
             return
         self.held += len(batch.items)
         self.held_bytes += batch.size
-        if not (batch.lone and self._reader is not None and self.at_once(batch)):
+        if not (batch.lone and self._reader is not None and self.loop.handle_at_once(batch)):
             self.put(batch)
 
     def put(self, batch: Batch) -> None:
@@ -306,23 +325,27 @@ def strike(batch: Batch, correlation: int) -> None:
             batch.items[place] = None
 
 
+class PortTable(Protocol):
+    """The ports of one sender."""
+
+    def leave(self, target: EngineID, /) -> None:
+        """The port for this target has ended."""
+
+
 class LocalPort:
     """One sender's way to one engine of the same node.
 
     `tell` looks at three attributes only: while `left` is positive it appends. All else is the slow path.
     """
 
-    __slots__ = ("_batch", "_pace", "append", "forget", "left", "mailbox", "sender", "target")
+    __slots__ = ("_batch", "_pace", "_table", "append", "left", "mailbox", "sender", "target")
     local: Final[Literal[True]] = True
 
-    def __init__(
-        self, sender: EngineID, target: EngineID, mailbox: Mailbox, pace: Pace, forget: Callable[[EngineID], None]
-    ) -> None:
+    def __init__(self, sender: EngineID, target: EngineID, mailbox: Mailbox, pace: Pace, table: PortTable) -> None:
         self.sender = sender
         self.target = target
         self.mailbox = mailbox
-        self.forget = forget
-        """Takes the port for this target out of its sender's table."""
+        self._table = table
         self.left = 0
         self.append: Callable[[Any], None] = _closed
         self._batch: Batch | None = None
@@ -361,7 +384,7 @@ class LocalPort:
         """Engine or sender have ended: out of both tables."""
         self.close()
         self.mailbox.forget(self)
-        self.forget(self.target)
+        self._table.leave(self.target)
 
     def spent(self) -> bool:
         """Whether this sender has had its share, and others should run before it goes on."""
@@ -391,12 +414,3 @@ class LocalPort:
 
 def _closed(_: object) -> None:
     raise RuntimeError("a port without an open batch")
-
-
-def _ignore(_: list[Batch]) -> None:
-    """A mailbox without an engine."""
-
-
-def not_now(_: Batch) -> bool:
-    """Nothing is handled at once."""
-    return False

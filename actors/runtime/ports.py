@@ -103,10 +103,10 @@ class Ports(dict[EngineID, AnyPort]):
             raise Refused("no_engine", f"there is no engine {to.name!r} on node {runtime.id.short}")
         if cell.mailbox.closed:
             raise Refused("stopped", f"{to.name} is ending")
-        return LocalPort(self._sender, absolute, cell.mailbox, runtime.pace, self._leave)
+        return LocalPort(self._sender, absolute, cell.mailbox, runtime.pace, self)
 
-    def _leave(self, target: EngineID) -> None:
-        """One of the two ends is no more."""
+    def leave(self, target: EngineID) -> None:
+        """One of the two ends of this port is no more."""
         self.forget(target, EngineID(None, target.name))
 
     def forget(self, *targets: EngineID) -> None:

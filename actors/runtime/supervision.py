@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
 from actors.engine import Policy
 from actors.errors import ActorError
@@ -31,19 +32,27 @@ class Supervision:
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self._restarts: list[float] = []
+        self._restarts: tuple[float, ...] = ()
 
     def judge(self, now: float, *, crashed: bool) -> Verdict:
         """A life has ended by a crash, or (not crashed) because its port returned. Counts a restart that it grants."""
         policy = self.policy
         if not policy.restarts(crashed=crashed):
             return Verdict.FAIL if crashed else Verdict.END
-        self._restarts = [at for at in self._restarts if at > now - policy.within]
+        self._restarts = tuple(at for at in self._restarts if at > now - policy.within)
         if len(self._restarts) >= policy.most:
             return Verdict.FAIL
-        self._restarts.append(now)
+        self._restarts += (now,)
         return Verdict.RESTART
+
+    @classmethod
+    def of(cls, policy: Policy) -> Supervision:
+        """For one engine; those that are never restarted have nothing to remember, and share it."""
+        return _UNREMEMBERED if policy == Policy.TEMPORARY else cls(policy)
 
     def __repr__(self) -> str:
         policy = self.policy
         return f"<Supervision {policy.restart}: {len(self._restarts)} of {policy.most} restarts in {policy.within:g} s>"
+
+
+_UNREMEMBERED: Final = Supervision(Policy.TEMPORARY)

@@ -32,6 +32,9 @@ _CHUNK: Final = 64 << 10
 """Bytes that are encrypted at a time; as many wait for the socket at most."""
 
 
+_NOTHING: Final = memoryview(b"")
+
+
 class _Scratch(threading.local):
     """Room for what comes from below, and is handed to TLS in the same step: of each thread, not of each connection."""
 
@@ -76,7 +79,7 @@ class TlsStream:
         self._alpn = alpn
         self._in, self._out = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._in, self._out, server_side=server_side)
-        self._sealed = memoryview(b"")
+        self._sealed = _NOTHING
         """Encrypted, and not yet taken by the socket."""
         self._owed = 0
         """The bytes that are in it, and were not yet said to be sent."""
@@ -126,6 +129,7 @@ class TlsStream:
             self._sealed = sealed[self._below.send_nowait(sealed) :]
             if self._sealed:
                 return False
+            self._sealed = _NOTHING  # what has gone need not be kept
         return True
 
     async def wait_writable(self) -> None:

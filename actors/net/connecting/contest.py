@@ -13,7 +13,7 @@ from actors.identity import NodeID
 from actors.net.messages import ConnectionID
 
 
-class Contender(Struct, frozen=True):
+class Contender(Struct, frozen=True, gc=False):
     """A connection as both its ends know it (PROTOCOL C1): who dialed, which dial, and what its dialer knew."""
 
     dialer: NodeID

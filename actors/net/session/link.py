@@ -11,7 +11,7 @@ between a frame and its effect.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -35,7 +35,7 @@ from actors.net.messages import (
 from actors.net.session.closing import Closing
 from actors.net.session.conditions import Conditions
 from actors.net.session.liveness import DEAD, LOOK, Ask, Liveness, LivenessCfg
-from actors.net.session.outbox import Begin, Outbox
+from actors.net.session.outbox import Outbox
 from actors.net.session.receive import Receive
 from actors.net.session.runs import Run
 from actors.net.session.unreliable import Window, beside, frames, too_large
@@ -81,6 +81,16 @@ class Owner(Protocol):
     def on_want(self, link: Link, record: Want) -> None: ...
     def on_control(self, link: Link, record: Frame) -> None: ...
     def ended(self, link: Link, reason: str) -> None: ...
+
+
+class Host(Protocol):
+    """Where a link runs: the engine of its connection."""
+
+    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
+        """Run what is only needed now and then in a task of its own."""
+
+    def leave(self) -> None:
+        """Cancel the link, and all that runs beside it."""
 
 
 class Link:
@@ -132,9 +142,8 @@ class Link:
         self._clock = clock
         self._out = bytearray()
         """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
-        self._begin: Begin | None = None
         self._flushes = False
-        self._leave: Callable[[], object] | None = None
+        self._host: Host | None = None
         self._owes_settled = False
         self._ack_alarm: Alarm | None = None
         self._beat_alarm: Alarm | None = None
@@ -142,18 +151,15 @@ class Link:
 
     # -- life -------------------------------------------------------------------------------------------
 
-    async def run(self, begin: Begin, leave: Callable[[], object]) -> None:
-        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too.
-
-        `begin` runs what is only needed now and then in a task of its own; `leave` cancels this and those.
-        """
+    async def run(self, host: Host) -> None:
+        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too."""
         try:
             if self.reason is None:
-                self._begin, self._leave = begin, leave
+                self._host = host
                 if self._out:
                     self._begin_to_flush()
                 if self._datagrams is not None:
-                    begin(partial(self._hear, self._datagrams))
+                    host.beside(partial(self._hear, self._datagrams))
                 self._beat()
                 await self._read()
         finally:
@@ -167,11 +173,10 @@ class Link:
         for alarm in (self._ack_alarm, self._beat_alarm, self._resume_alarm):
             if alarm is not None:
                 alarm.cancel()
-        self._begin = None
+        host, self._host = self._host, None
         self.owner.ended(self, reason)
-        leave, self._leave = self._leave, None
-        if leave is not None:
-            leave()
+        if host is not None:
+            host.leave()
 
     def close(self, reason: str) -> None:
         """Say Bye, then end."""
@@ -255,7 +260,7 @@ class Link:
         run = outbox.transmit.next_unreliable(now)
         if run is None or self.reason is not None:
             return False
-        before, written = run.count, frames(run, now, outbox.ids)
+        before, written = run.count, frames(run, now, outbox.office.datagram)
         if self._datagrams is not None:
             self._throw(self._datagrams, run, written)
         else:
@@ -301,10 +306,10 @@ class Link:
 
     def _begin_to_flush(self) -> None:
         """There is something that the stream did not take. A task waits until it does, and then ends."""
-        begin = self._begin
-        if begin is not None and not self._flushes:
+        host = self._host
+        if host is not None and not self._flushes:
             self._flushes = True
-            begin(self._flush)
+            host.beside(self._flush)
 
     async def _flush(self) -> None:
         conditions = self.owner.conditions

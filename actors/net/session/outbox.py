@@ -51,10 +51,27 @@ class Pump(Protocol):
     def send_lone(self, run: Run) -> bool: ...
 
 
-Begin = Callable[[Callable[[], Awaitable[object]]], object]
-"""Runs something in a task of its own."""
-Reroute = Callable[[str, str], "Port"]
-"""The port for (sender, target) in the outbox that has taken this one's place (L2)."""
+class Host(Protocol):
+    """Where messages are forwarded: beside the proxy."""
+
+    def beside(self, work: Callable[[], Awaitable[object]], /) -> None:
+        """Run it in a task of its own."""
+
+
+class Office(Protocol):
+    """To whom an outbox turns."""
+
+    def report(self, run: Run, outcome: SendError, /) -> None:
+        """These messages did not arrive, and nobody waits to learn it."""
+
+    def reroute(self, sender: str, target: str, /) -> Port:
+        """The port in the outbox that has taken this one's place (L2)."""
+
+    def datagram(self) -> int:
+        """A number for a datagram (U3)."""
+
+    def demand(self, transports: Carriers, /) -> None:
+        """A message may only go over these."""
 
 
 class Port(Lane):
@@ -176,7 +193,7 @@ class Port(Lane):
         run.since = outbox.clock.now()
         if only is not None:
             run.only = only
-            outbox.demanded(only)
+            outbox.office.demand(only)
         outbox.hand_over(run)
 
     def _refilled(self, expiry: float, size: int) -> bool:
@@ -198,7 +215,7 @@ class Port(Lane):
         raise Expired(maybe_sent=False)
 
     def _successor(self) -> Port:
-        return self.of_its_class(self.outbox.reroute(self.sender, self.target.name))
+        return self.of_its_class(self.outbox.office.reroute(self.sender, self.target.name))
 
     def of_its_class(self, port: Port) -> Port:
         """The other port, or the one beside it if this one is for the unreliable class."""
@@ -206,11 +223,7 @@ class Port(Lane):
 
 
 class Outbox:
-    """All that waits for one remote node, and the transmit half of the session with it.
-
-    `report` hears of failed messages that nobody waits for. `reroute` finds the port that replaces one of
-    a closed outbox. `ids` draws the numbers of datagrams (U3).
-    """
+    """All that waits for one remote node, and the transmit half of the session with it."""
 
     def __init__(
         self,
@@ -219,9 +232,7 @@ class Outbox:
         *,
         clock: Clock,
         pace: Pace,
-        report: Callable[[Run, SendError], None],
-        reroute: Reroute,
-        ids: Callable[[], int],
+        office: Office,
         capacity: int = CAPACITY,
         conditions: Conditions = _IN_SERVICE,
         onlooker: Onlooker | None = None,
@@ -229,16 +240,13 @@ class Outbox:
         self.name = name
         self.clock = clock
         self.pace = pace
-        self.reroute = reroute
-        self.ids = ids
+        self.office = office
         self.capacity = capacity
         self.closed = False
         self.current: Pump | None = None
         self.emptied: Callable[[], None] | None = None
         """Called whenever nothing is left here, if the proxy wants to know."""
-        self.demanded: Callable[[Carriers], object] = _unheard
-        """Called with the transports that a message demands."""
-        self.transmit = Transmit(epoch, report, onlooker)
+        self.transmit = Transmit(epoch, office.report, onlooker)
         self._conditions = conditions
         self._onlooker = onlooker
         self.transmit.max_message = MAX_FRAME - FRAME_MARGIN
@@ -251,7 +259,7 @@ class Outbox:
         self._posted = self._taken = 0
         self._channel: trio.MemorySendChannel[Run] | None = None
         """Made for the first message that is told, as is the task that empties it: most peers are never told any."""
-        self._begin: Begin | None = None
+        self._host: Host | None = None
         self._lot: ParkingLot | None = None
         """Where those wait who find no room; made for the first of them."""
         self._wake_at = -1
@@ -341,14 +349,14 @@ class Outbox:
             self._forward()
         self._channel.send_nowait(run)
 
-    def forward_by(self, begin: Begin | None) -> None:
+    def forward_by(self, host: Host | None) -> None:
         """Where the task runs that forwards: beside the proxy, as long as that lives."""
-        self._begin = begin
+        self._host = host
         self._forward()
 
     def _forward(self) -> None:
-        if self._begin is not None and self._channel is not None:
-            self._begin(self.forward)
+        if self._host is not None and self._channel is not None:
+            self._host.beside(self.forward)
 
     def hand_over(self, run: Run) -> None:
         """A run that is complete: at once when nothing is on its way before it, else behind that."""
@@ -539,9 +547,6 @@ class Outbox:
     def _wake_all(self) -> None:
         if self._lot is not None:
             self._lot.unpark_all()
-
-
-def _unheard(only: Carriers) -> None: ...
 
 
 def _nowhere(data: bytes) -> None:

@@ -6,7 +6,6 @@ The Router keeps one for each peer of its current incarnation, so that it outliv
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Raw, msgpack
@@ -59,9 +58,14 @@ class Arrived:
         """The only message of its frame."""
 
 
-Find = Callable[[str], Place | None]
-Answer = Callable[[memoryview, int], list[int]]
-"""Hand a REPLY run to those who asked; gives the indices of answers that came too late."""
+class Engines(Protocol):
+    """Those of this node."""
+
+    def find(self, name: str, /) -> Place | None:
+        """The way into the engine of that name, if one lives here."""
+
+    def answer(self, body: memoryview, count: int, /) -> list[int]:
+        """Hand a REPLY run to those who asked; gives the indices of answers that came too late."""
 
 
 class OutOfStep(ProtocolError):
@@ -150,9 +154,9 @@ class Receive:
         for known in [known for known in self.refusals if known <= number]:
             del self.refusals[known]
 
-    def want(self, target: str, size: int, find: Find) -> None:
+    def want(self, target: str, size: int, engines: Engines) -> None:
         """The sender waits for room for one large message (K4)."""
-        inlet = self._inlet(target, find(target))
+        inlet = self._inlet(target, engines.find(target))
         if inlet.want(size):
             self.changed(inlet)
 
@@ -168,8 +172,7 @@ class Receive:
         payload: memoryview,
         lanes: dict[int, tuple[str, str]],
         now: float,
-        find: Find,
-        answer: Answer,
+        engines: Engines,
     ) -> None:
         """All runs of a Messages frame; `lanes` is the connection's table of declared lanes.
 
@@ -190,7 +193,7 @@ class Receive:
                 raise ProtocolError("a run that is longer than its frame")
             body = payload[offset : offset + head.size]
             offset += head.size
-            self._take_run(number, head, body, lanes, now, find, answer)
+            self._take_run(number, head, body, lanes, now, engines)
             number += head.count
         if offset != len(payload):
             raise ProtocolError("bytes behind the last run")
@@ -203,8 +206,7 @@ class Receive:
         body: memoryview,
         lanes: dict[int, tuple[str, str]],
         now: float,
-        find: Find,
-        answer: Answer,
+        engines: Engines,
     ) -> None:
         known = min(self.position + 1 - number, head.count)
         self.duplicates += known
@@ -216,17 +218,17 @@ class Receive:
         number, count = number + known, head.count - known
         kind = head.kind
         if kind is _REPLY:
-            for late in answer(body, head.count):
+            for late in engines.answer(body, head.count):
                 if late >= known:
                     self._refuse(number + late - known, "late")
         elif kind is _SKIP and not names[1]:
             _skipped(body, head.count)  # in the place of answers: no credit was used
         elif kind is _CANCEL:
             correlations = _checked(guarded(_numbers, body), head.count)
-            if (place := find(names[1])) is not None:
+            if (place := engines.find(names[1])) is not None:
                 place.cancel(self._inlet(names[1], place), correlations)
         else:
-            place = find(names[1])
+            place = engines.find(names[1])
             self._enter(number, known, head, body, names[0], place, self._inlet(names[1], place), now)
         self.received += count
         self.position = number + count - 1

@@ -31,7 +31,7 @@ from actors.net.messages import (
 from actors.net.session.conditions import Conditions
 from actors.net.session.link import Link
 from actors.net.session.outbox import Outbox
-from actors.net.session.receive import Answer, Find, OutOfStep, Receive
+from actors.net.session.receive import Engines, OutOfStep, Receive
 from actors.net.session.unreliable import enter
 from actors.net.wire import encode
 from actors.runtime import Alarm, Clock
@@ -74,7 +74,7 @@ class Changes(Protocol):
 
 
 class Session:
-    """One node's side of it. `find` and `answer` lead to the engines of this node."""
+    """One node's side of it. `engines` are those of this node."""
 
     def __init__(
         self,
@@ -83,8 +83,7 @@ class Session:
         half: Half,
         *,
         clock: Clock,
-        find: Find,
-        answer: Answer,
+        engines: Engines,
         epochs: Callable[[], int],
         idle_after: float = IDLE_AFTER,
         conditions: Conditions | None = None,
@@ -103,8 +102,7 @@ class Session:
         self.changes: Changes = DEAF
         """Who hears of what happens here: the proxy, once it runs."""
         self._clock = clock
-        self._find = find
-        self._answer = answer
+        self._engines = engines
         self._epochs = epochs
         self._idle_after = idle_after
         self._active = clock.now()
@@ -173,7 +171,7 @@ class Session:
         self._active = now
         link.closing.on_message()
         try:
-            link.receive.take(record, payload, link.lanes, now, self._find, self._answer)
+            link.receive.take(record, payload, link.lanes, now, self._engines)
         except OutOfStep:
             self._out_of_step(link.receive)
             raise
@@ -208,14 +206,14 @@ class Session:
             self.dropped["another_session"] += 1
         elif not link.window.is_new(record.id):
             link.receive.duplicates += 1
-        elif why := enter(record, self._find(record.target)):
+        elif why := enter(record, self._engines.find(record.target)):
             self.dropped[why] += 1
         else:
             link.receive.received += 1
 
     def on_want(self, link: Link, record: Want) -> None:
         """The peer waits for room for a large message (K4)."""
-        link.receive.want(record.target, record.size, self._find)
+        link.receive.want(record.target, record.size, self._engines)
 
     def on_control(self, link: Link, record: Frame) -> None:
         """Everything that is not about messages. ProtocolError for what may not come after the proof."""
