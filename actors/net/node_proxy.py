@@ -213,7 +213,7 @@ class NodeProxy(Engine):
     def attempt_over(self, _: AttemptOver) -> None:
         """All addresses of the attempt have been tried, or one of them is proven."""
         denied, self.state.denied = self.state.denied, False
-        own_context(self).rest()
+        own_context(self).rest()  # what was to be asked of transports has been asked
         self._step(Event.DENIED if denied else Event.DIAL_FAILED, self.state.why)
 
     @on(Attach)
