@@ -89,8 +89,8 @@ class Race:
         async with trio.open_nursery() as self._nursery:
             dials = self._let_in(schedule, schedule[0].delay)
             self._start(dials[1:])
-            for first in dials[:1]:
-                await first()
+            if dials:
+                await dials[0]()
 
     def join(self, schedule: Schedule) -> None:
         """Dial those addresses as well that are new, if a race is on that they may take part in."""

@@ -43,12 +43,10 @@ class Next:
         return self
 
     def __exit__(self, *_: object) -> None:
-        table = self._events._next
-        waiting = table.get(self._peer, [])
-        if self in waiting:
-            waiting.remove(self)
-            if not waiting:
-                del table[self._peer]
+        waiting = self._events._next[self._peer]
+        waiting.remove(self)
+        if not waiting:
+            del self._events._next[self._peer]
 
     async def event(self) -> Event | None:
         """Wait for it. None: the node has stopped."""
