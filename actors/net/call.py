@@ -10,13 +10,13 @@ from msgspec import Struct
 from actors.identity import Incarnation
 
 
-class Dialed(Struct, frozen=True):
+class Dialed(Struct, frozen=True, gc=False):
     """The connection is proven and attached."""
 
     rtt: float
 
 
-class DialFailed(Struct, frozen=True):
+class DialFailed(Struct, frozen=True, gc=False):
     """It is not, and why. `signed`: the peer's own word (H7)."""
 
     reason: str

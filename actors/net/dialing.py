@@ -62,7 +62,7 @@ class Dialing(Struct):
     entry: Entry
     session: Session
     state: DialState
-    orders: list[Order] = field(default_factory=list)
+    orders: tuple[Order, ...] = ()
     """The attempts to make, one after the other."""
     proxy: Engine | None = None
     """For whom, while it runs."""
@@ -122,7 +122,7 @@ class Dialing(Struct):
                 self.race.join(self.schedule())  # whatever was dialed goes on; what is new is dialed beside it
             else:  # it has not begun
                 fresh = self._attemptable()
-                self.orders = [order if isinstance(order, Move) else fresh for order in self.orders]
+                self.orders = tuple(order if isinstance(order, Move) else fresh for order in self.orders)
 
     def cancel(self) -> None:
         """The attempt under way is not wanted any more."""
@@ -164,7 +164,7 @@ class Dialing(Struct):
     # -- attempts ---------------------------------------------------------------------------------------
 
     def _order(self, order: Order) -> None:
-        self.orders.append(order)
+        self.orders += (order,)
         if self.proxy is not None and not self.dials:
             self.dials = True
             own_context(self.proxy).beside(self._serve)
@@ -173,7 +173,7 @@ class Dialing(Struct):
         """What attempts are ordered, one after the other."""
         assert self.proxy is not None
         while self.orders:
-            order = self.orders.pop(0)
+            order, self.orders = self.orders[0], self.orders[1:]
             await (self._move(self.proxy) if isinstance(order, Move) else self._attempt(self.proxy, order))
         self.dials = False
 

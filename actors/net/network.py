@@ -13,7 +13,7 @@ from random import Random
 from typing import TypeAlias
 
 import trio
-from msgspec import Struct, field
+from msgspec import Struct
 
 from actors.admission import Admission, admit_all
 from actors.errors import Refused, SendError
@@ -242,7 +242,7 @@ class Step(Struct, frozen=True, gc=False):
     why: str
 
 
-class Outlook(Struct):
+class Outlook(Struct, gc=False):
     """What a proxy says of its past and its next step, for people; nothing is decided by it."""
 
     since: float
@@ -254,12 +254,11 @@ class Outlook(Struct):
     """Addresses that are worth a move of the link, best first."""
     better_due: float | None = None
     """When the next of them is tried."""
-    path: list[Step] = field(default_factory=list)
+    path: tuple[Step, ...] = ()
 
     def went(self, step: Step) -> None:
         """One step more; the last ones are kept."""
-        self.path.append(step)
-        del self.path[:-_PATH]
+        self.path = (*self.path, step)[-_PATH:]
 
 
 class Entry:

@@ -55,7 +55,7 @@ class ReceiveHalf(Protocol):
 R = TypeVar("R", bound=ReceiveHalf)
 
 
-class Counters(Struct):
+class Counters(Struct, gc=False):
     """Of one peer, since its record was made."""
 
     dials: int = 0

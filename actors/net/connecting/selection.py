@@ -41,7 +41,7 @@ _Class: TypeAlias = tuple[bool, bool, int]
 _Key: TypeAlias = tuple[bool, int, bool, int, float, str]
 
 
-class Offer(Struct, Generic[A], frozen=True):
+class Offer(Struct, Generic[A], frozen=True, gc=False):
     """An address of the peer, as an advert or the configuration names it."""
 
     address: A
@@ -73,7 +73,7 @@ class DialPrefs(Struct, frozen=True, kw_only=True):
             raise ConfigError(f"a race cannot start before it starts: stagger={self.stagger}")
 
 
-class Attempt(Struct, Generic[A], frozen=True):
+class Attempt(Struct, Generic[A], frozen=True, gc=False):
     """Dial this address so many seconds after the start of the race, if nothing is proven by then."""
 
     address: A

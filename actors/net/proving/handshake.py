@@ -65,7 +65,7 @@ class HandshakeFailed(ActorError):
         self.newest = newest
 
 
-class Proven(Struct, frozen=True):
+class Proven(Struct, frozen=True, gc=False):
     """What a good Proof proved about the dialer."""
 
     peer: NodeID
