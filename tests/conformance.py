@@ -129,6 +129,11 @@ async def connected(rig: Rig) -> AsyncIterator[tuple[Stream, Stream]]:
 
 
 async def connect(rig: Rig, listener: Listener) -> tuple[Stream, Stream]:
+    return await meet(rig.dialer, listener, listener.address)
+
+
+async def meet(transport: Transport, listener: Listener, address: TransportAddress) -> tuple[Stream, Stream]:
+    """Dial the listener at this address of its own: the dialer's end, the acceptor's."""
     ends: dict[str, Stream] = {}
 
     accepted = trio.Event()
@@ -140,7 +145,7 @@ async def connect(rig: Rig, listener: Listener) -> tuple[Stream, Stream]:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(accept)
-        ends["dialer"] = await rig.dialer.dial(listener.address)
+        ends["dialer"] = await transport.dial(address)
         await accepted.wait()
         nursery.cancel_scope.cancel()
     return ends["dialer"], ends["acceptor"]

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import pytest
 import trio
-from conformance import shake
+from conformance import meet
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from proxies import Journal, Question, Sink
@@ -23,7 +23,7 @@ from actors.identity import EngineID, NodeKey
 from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from transports.addresses import TLSAddress
-from transports.base import ChannelKind, Stream
+from transports.base import ChannelKind
 from transports.errors import ConnectFailed
 from transports.tls.certificates import NotOurs, key_in, make_certificate
 from transports.tls.stream import ALPN
@@ -221,18 +221,9 @@ async def test_a_number_that_says_nothing_in_tls_does_not_keep_the_next_from_bei
     (mute,) = await trio.open_tcp_listeners(port, host="127.0.0.2")
     resolve_with(("127.0.0.2", port), ("127.0.0.1", port))
     dialer = TlsTransport(make_certificate(Ed25519PrivateKey.generate()), dial_timeout=PATIENCE)
-    async with trio.open_nursery() as nursery:
-
-        async def accept() -> None:
-            accepted.append(stream := await listener.accept())
-            await shake(stream)
-
-        accepted: list[Stream] = []
-        nursery.start_soon(accept)
-        stream = await dialer.dial(TLSAddress("node.example", port))
-        nursery.cancel_scope.cancel()
-    assert stream.remote == f"tls://127.0.0.1:{port}"
-    for end in (stream, accepted[0]):
+    ends = await meet(dialer, listener, TLSAddress("node.example", port))
+    assert ends[0].remote == f"tls://127.0.0.1:{port}"
+    for end in ends:
         end.abort()
     await mute.aclose()
     await listener.aclose()
@@ -242,21 +233,12 @@ async def test_the_dialer_knows_the_servers_key_and_both_the_same_digest() -> No
     server = TlsTransport(make_certificate(KEY))
     listener = await server.listen(LOOPBACK)
     dialer = TlsTransport(make_certificate(Ed25519PrivateKey.generate()))
-    async with trio.open_nursery() as nursery:
-
-        async def accept() -> None:
-            accepted.append(stream := await listener.accept())
-            await shake(stream)
-
-        accepted: list[Stream] = []
-        nursery.start_soon(accept)
-        stream = await dialer.dial(listener.address)
-        nursery.cancel_scope.cancel()
-    channel = accepted[0].channel
+    stream, accepted = await meet(dialer, listener, listener.address)
+    channel = accepted.channel
     assert channel.kind is stream.channel.kind is ChannelKind.TLS
     assert channel.digest == stream.channel.digest
     assert stream.channel.key == KEY.public_key().public_bytes_raw()
-    for end in (stream, accepted[0]):
+    for end in (stream, accepted):
         end.abort()
     await listener.aclose()
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from actors.engine.base import Engine, has_port, own_context
 from actors.engine.behaviour import Guard, on
-from actors.engine.context import Context, Detached, NoRuntimeError
+from actors.engine.context import Context, Detached, NoRuntimeError, OwnContext
 from actors.engine.effects import CancelTimer, Effect, SetTimer, Spawn, Stop, Tell
 from actors.engine.fresh import bind, fresh
 from actors.engine.policy import Policy
@@ -32,6 +32,7 @@ __all__ = [
     "LocalCfg",
     "MailboxStatistics",
     "NoRuntimeError",
+    "OwnContext",
     "Policy",
     "SetTimer",
     "Spawn",

@@ -220,10 +220,6 @@ class Network:
         newcomers = self.door.newcomers(lambda peer: self.table.find(peer) is not None) - {node}
         return permanent, others + len(newcomers), self.held - permanent
 
-    def datagram(self) -> int:
-        """A number for one (U3)."""
-        return self.random.getrandbits(64)
-
     def nonce(self) -> bytes:
         """32 fresh random bytes."""
         return self.random.randbytes(32)
@@ -323,7 +319,7 @@ class Table:
             network.epochs(),
             clock=network.clock,
             pace=network.runtime.pace,
-            office=_Office(network, peer, record),
+            office=_Office(network, record),
             capacity=network.cfg.outbox,
             conditions=network.conditions,
             onlooker=network.conditions.onlooker(peer),
@@ -380,28 +376,27 @@ class Table:
 class _Office:
     """To whom the outbox for one node turns."""
 
-    __slots__ = ("_network", "_peer", "_record")
+    __slots__ = ("_network", "_record")
 
-    def __init__(self, network: Network, peer: NodeID, record: PeerRecord[Receive]) -> None:
+    def __init__(self, network: Network, record: Record) -> None:
         self._network = network
-        self._peer = peer
         self._record = record
 
     def report(self, run: Run, outcome: SendError) -> None:
         """Messages that were told become dead letters. Answers nobody waits for are no loss."""
         if run.kind is Kind.TELL:
             runtime = self._network.runtime
-            sender, to = EngineID(runtime.id, run.lane.sender), EngineID(self._peer, run.lane.target.name)
+            sender, to = EngineID(runtime.id, run.lane.sender), EngineID(self._record.id, run.lane.target.name)
             for item in run.items or ():
                 runtime.dead_letters.add(sender, to, item, outcome)
 
     def reroute(self, sender: str, target: str) -> Port:
         """See Office."""
-        return self._network.table.outlet(self._peer).lane(sender, target)
+        return self._network.table.outlet(self._record.id).lane(sender, target)
 
     def datagram(self) -> int:
         """See Office."""
-        return self._network.datagram()
+        return self._network.random.getrandbits(64)
 
     def demand(self, transports: frozenset[str]) -> None:
         """See Office."""

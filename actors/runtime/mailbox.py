@@ -127,7 +127,7 @@ class _Nobody:
         return False
 
 
-NOBODY: Final = _Nobody()
+_NOBODY: Final = _Nobody()
 
 
 class Mailbox:
@@ -172,7 +172,7 @@ class Mailbox:
         """Ports with an open batch."""
         self.ports: dict[LocalPort, None] = {}
         """All that are bound to this mailbox."""
-        self.loop: Handler = NOBODY
+        self.loop: Handler = _NOBODY
         """Whose it is."""
         self._queue: list[Batch] = []
         """A list: it is short as a rule, and an empty deque takes ten times as much for each engine."""

@@ -20,8 +20,8 @@ from aioquic.quic.events import QuicEvent, StreamDataReceived
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from benchmark.wire import DONE, GO, Envelope, envelope, frame, frames, split
-from benchmark.worker import BODY, LARGE, answer, beside, clock, greet, middle, module, next_request, ready
+from benchmark.wire import DONE, GO, envelope, frame, pings, split, tells
+from benchmark.worker import BODY, LARGE, answer, beside, greet, module, next_request, ready
 from transports.quic.connection import LARGE as DATAGRAM
 from transports.quic.connection import sent_for_the_first_time
 from transports.tls.certificates import make_certificate
@@ -62,8 +62,9 @@ class Line(QuicConnectionProtocol):
         self._quic.send_stream_data(STREAM, data)
         self.transmit()
 
-    async def room(self) -> None:
-        """Let the others run; wait while too much is unsent."""
+    async def send_all(self, data: bytes) -> None:
+        """See Wire. Lets others run, and waits while too much is unsent."""
+        self.tell(data)
         await asyncio.sleep(0)
         while self._told - sent_for_the_first_time(self._quic) > AHEAD:
             self._moved.clear()
@@ -141,33 +142,9 @@ class Asker(Line):
         """Override."""
         self._answers.put_nowait(data)
 
-    async def answer(self) -> bytes:
-        """What came next."""
+    async def receive_some(self, _: int) -> bytes:
+        """See Wire."""
         return await self._answers.get()
-
-    async def tells(self, message: Envelope, count: int, per_send: int) -> float:
-        """Seconds a message."""
-        self.tell(b"%d" % count)
-        assert await self.answer() == GO
-        began, left = clock(), count
-        while left:
-            size = min(per_send, left)
-            self.tell(frames(message, size))
-            left -= size
-            await self.room()
-        assert await self.answer() == DONE
-        return (clock() - began) / count
-
-    async def pings(self, message: Envelope, count: int) -> float:
-        """The middle of so many round trips, in seconds."""
-        latencies = []
-        for _ in range(count):
-            began, tail, got = clock(), b"", 0
-            self.tell(frame(message))
-            while not got:
-                got, _answer, tail = split(tail + await self.answer())
-            latencies.append(clock() - began)
-        return middle(latencies)
 
 
 async def measure(what: str, per_send: int) -> None:
@@ -182,7 +159,7 @@ async def measure(what: str, per_send: int) -> None:
             ready()
             while (request := await asyncio.to_thread(next_request)) is not None:
                 count, _ = request
-                answer(await (line.pings(message, count) if what == "ping" else line.tells(message, count, per_send)))
+                answer(await (pings(line, message, count) if what == "ping" else tells(line, message, count, per_send)))
 
 
 def main(arguments: list[str]) -> None:

@@ -13,25 +13,17 @@ import math
 import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 
 from benchmark.trio_worker import serve, until_alone
-from benchmark.wire import DONE, GO, client_context, envelope, frame, frames, server_context, split
+from benchmark.wire import DONE, GO, RECEIVE, Wire, client_context, envelope, frame, pings, server_context, split, tells
 from benchmark.worker import BODY, LARGE, MAILBOX, SENDER, TARGET, beside, clock, greet, middle, module
 
-RECEIVE = 64 << 10
 RECEIVE_LARGE = 256 << 10
 WS_BUFFER = 256 << 10
 """trio-websocket's own is 4 KiB, which halves it."""
-
-
-class Wire(Protocol):
-    """A stream, or a WebSocket that looks like one."""
-
-    async def send_all(self, data: bytes) -> None: ...
-    async def receive_some(self, most: int) -> bytes | bytearray: ...
 
 
 class WebSocketWire:
@@ -138,33 +130,12 @@ async def wires(what: str, kind: str, per_send: int) -> None:
 
 
 async def _measure(wire: Wire, what: str, per_send: int) -> None:
-    async def tell(count: int, _: int) -> float:
-        message = envelope(LARGE if what == "large" else BODY)
-        await wire.send_all(b"%d" % count)
-        assert await wire.receive_some(64) == GO
-        began, left = clock(), count
-        if per_send == 1:
-            for _ in range(count):
-                await wire.send_all(frame(message))
-        else:
-            while left:
-                size = min(per_send, left)
-                await wire.send_all(frames(message, size))
-                left -= size
-        assert await wire.receive_some(64) == DONE
-        return (clock() - began) / count
+    message = envelope(LARGE if what == "large" else BODY)
 
-    async def ping(count: int, _: int) -> float:
-        message, latencies = envelope(BODY), []
-        for _ in range(count):
-            began, tail, got = clock(), b"", 0
-            await wire.send_all(frame(message))
-            while not got:
-                got, _answer, tail = split(tail + await wire.receive_some(RECEIVE))
-            latencies.append(clock() - began)
-        return middle(latencies)
+    async def measure(count: int, _: int) -> float:
+        return await (pings(wire, message, count) if what == "ping" else tells(wire, message, count, per_send))
 
-    await serve(ping if what == "ping" else tell)
+    await serve(measure)
 
 
 # -- in one process ---------------------------------------------------------------------------------------

@@ -7,11 +7,12 @@ import struct
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec import Struct, msgpack
 
-from benchmark.worker import MAILBOX, SENDER, TARGET
+from benchmark.worker import MAILBOX, SENDER, TARGET, clock, middle
 from transports.tls.certificates import make_certificate
 
 
@@ -24,6 +25,7 @@ class Envelope(Struct, array_like=True, gc=False):
     msg: bytes
 
 
+RECEIVE = 64 << 10
 GO, DONE = b"go", b"done"
 """What the other end says before it counts, and once it has counted."""
 LENGTH = struct.Struct("!I")
@@ -65,6 +67,42 @@ def split(data: bytes | bytearray) -> tuple[int, Envelope | None, bytes]:
         message = decode(view[position + LENGTH.size : end])
         position, count = end, count + 1
     return count, message, bytes(view[position:]) if position < size else b""
+
+
+class Wire(Protocol):
+    """A stream, or what looks like one, of whatever library."""
+
+    async def send_all(self, data: bytes) -> None: ...
+    async def receive_some(self, most: int) -> bytes | bytearray: ...
+
+
+async def tells(wire: Wire, message: Envelope, count: int, per_send: int) -> float:
+    """Seconds for each of so many frames, counted at the other end."""
+    await wire.send_all(b"%d" % count)
+    assert await wire.receive_some(64) == GO
+    began, left = clock(), count
+    if per_send == 1:
+        for _ in range(count):
+            await wire.send_all(frame(message))
+    else:
+        while left:
+            size = min(per_send, left)
+            await wire.send_all(frames(message, size))
+            left -= size
+    assert await wire.receive_some(64) == DONE
+    return (clock() - began) / count
+
+
+async def pings(wire: Wire, message: Envelope, count: int) -> float:
+    """The middle of so many round trips of one frame, in seconds."""
+    latencies = []
+    for _ in range(count):
+        began, tail, got = clock(), b"", 0
+        await wire.send_all(frame(message))
+        while not got:
+            got, _answer, tail = split(tail + await wire.receive_some(RECEIVE))
+        latencies.append(clock() - began)
+    return middle(latencies)
 
 
 @cache

@@ -11,13 +11,14 @@ between a frame and its effect.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
 import trio
 
+from actors.engine import OwnContext
 from actors.errors import ProtocolError
 from actors.net.connecting.contest import Contender
 from actors.net.messages import (
@@ -83,16 +84,6 @@ class Owner(Protocol):
     def ended(self, link: Link, reason: str) -> None: ...
 
 
-class Host(Protocol):
-    """Where a link runs: the engine of its connection."""
-
-    def beside(self, work: Callable[[], Awaitable[object]]) -> None:
-        """Run what is only needed now and then in a task of its own."""
-
-    def leave(self) -> None:
-        """Cancel the link, and all that runs beside it."""
-
-
 class Link:
     """A proven end of a connection, from its proof to its end."""
 
@@ -143,7 +134,7 @@ class Link:
         self._out = bytearray()
         """What the stream did not take. It grows by small answers: each must not cost a copy of all."""
         self._flushes = False
-        self._host: Host | None = None
+        self._host: OwnContext | None = None
         self._owes_settled = False
         self._ack_alarm: Alarm | None = None
         self._beat_alarm: Alarm | None = None
@@ -151,8 +142,11 @@ class Link:
 
     # -- life -------------------------------------------------------------------------------------------
 
-    async def run(self, host: Host) -> None:
-        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too."""
+    async def run(self, host: OwnContext) -> None:
+        """Read and write until the connection ends; `reason` says why. Cancelled, it ends too.
+
+        `host` is lent to the engine of the connection: it begins what is only needed now and then, and ends it all.
+        """
         try:
             if self.reason is None:
                 self._host = host

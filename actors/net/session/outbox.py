@@ -14,7 +14,7 @@ is an append. A run lies in the channel while `tell` still appends to it; whoeve
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from math import inf
 from typing import Final, Literal, Protocol
@@ -23,6 +23,7 @@ import trio
 from msgspec import Raw, msgpack
 from trio.lowlevel import ParkingLot, checkpoint
 
+from actors.engine import OwnContext
 from actors.errors import Expired, Refused, SendError
 from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
@@ -49,13 +50,6 @@ class Pump(Protocol):
 
     def pump(self) -> None: ...
     def send_lone(self, run: Run) -> bool: ...
-
-
-class Host(Protocol):
-    """Where messages are forwarded: beside the proxy."""
-
-    def beside(self, work: Callable[[], Awaitable[object]], /) -> None:
-        """Run it in a task of its own."""
 
 
 class Office(Protocol):
@@ -259,7 +253,7 @@ class Outbox:
         self._posted = self._taken = 0
         self._channel: trio.MemorySendChannel[Run] | None = None
         """Made for the first message that is told, as is the task that empties it: most peers are never told any."""
-        self._host: Host | None = None
+        self._host: OwnContext | None = None
         self._lot: ParkingLot | None = None
         """Where those wait who find no room; made for the first of them."""
         self._wake_at = -1
@@ -349,7 +343,7 @@ class Outbox:
             self._forward()
         self._channel.send_nowait(run)
 
-    def forward_by(self, host: Host | None) -> None:
+    def forward_by(self, host: OwnContext | None) -> None:
         """Where the task runs that forwards: beside the proxy, as long as that lives."""
         self._host = host
         self._forward()
