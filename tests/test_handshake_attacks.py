@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 from handshake_pair import (
@@ -150,18 +150,36 @@ def each_flipped_bit(frame: bytes) -> Iterator[bytes]:
         yield bytes(flipped)
 
 
-@pytest.mark.parametrize("target", ["request", "reply", "proof", "accepted"])
-def test_no_flipped_bit_goes_unnoticed(target: str) -> None:
+CHANNELS = [(0, b""), (1, b"x" * 32), (2, b"x" * 32), (3, b"x" * 32)]
+STEPS = ["request", "reply", "proof", "accepted"]
+UNPROTECTED = [(channel, "accepted") for channel in CHANNELS if channel[0] in (0, 3)]
+"""On the other two the channel itself lets no bit be turned."""
+
+
+@pytest.mark.parametrize(("channel", "target"), [*product(CHANNELS, STEPS[:3]), *UNPROTECTED])
+def test_no_flipped_bit_goes_unnoticed(channel: tuple[int, bytes], target: str) -> None:
     seen: dict[str, bytes] = {}
 
     def note(name: str, frame: bytes) -> bytes:
         seen[name] = frame
         return frame
 
-    meet(dialer(), acceptor(), note)
+    def pair() -> tuple[Dialer, Acceptor]:
+        return dialer(channel=channel), acceptor(channel=channel)
+
+    meet(*pair(), note)
     for flipped in each_flipped_bit(seen[target]):
         with pytest.raises(STOPPED):
-            meet(dialer(), acceptor(), lambda name, frame: flipped if name == target else frame)  # noqa: B023
+            meet(*pair(), lambda name, frame: flipped if name == target else frame)  # noqa: B023
+
+
+@pytest.mark.parametrize("channel", CHANNELS[1:3])
+def test_the_last_word_is_not_signed_where_the_channel_speaks_for_the_server(channel: tuple[int, bytes]) -> None:
+    alice, bob = dialer(channel=channel), acceptor(channel=channel)
+    proven(alice, bob)
+    welcome = bob.accept(epoch=22, permanent=False)
+    assert welcome[-64:] == bytes(64)
+    assert alice.verdict(body(welcome[:-1] + b"x")).epoch == 22
 
 
 def test_the_same_words_in_other_bytes_are_noticed() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 import trio
 from msgspec import Struct
@@ -22,6 +22,10 @@ class ChannelKind(IntEnum):
     QUIC = 2
     FRONT = 3
     """TLS that a front ends before us."""
+
+
+PROVES_SERVER: Final = (ChannelKind.TLS, ChannelKind.QUIC)
+"""Who dialed has compared the key that the server holds with the node that it means: what comes is that node's word."""
 
 
 class Channel(Struct, frozen=True, gc=False):

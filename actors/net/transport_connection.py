@@ -33,7 +33,7 @@ from actors.net.vocabulary import (
     TurnedAway,
     transport_engine,
 )
-from transports.base import Stream, Transport, receive_frame, send_all
+from transports.base import PROVES_SERVER, Stream, Transport, receive_frame, send_all
 from transports.errors import ConnectionLost, FrameError, NotSpoken, TransportError
 from transports.frames import FrameBuffer
 
@@ -119,7 +119,7 @@ class TransportConnection(Engine):
                 return barred
             stream = await self.transport.dial(msg.address)
             self.stream = stream
-            if stream.channel.key and stream.channel.key != bytes(msg.peer):
+            if stream.channel.kind in PROVES_SERVER and stream.channel.key != bytes(msg.peer):
                 return DialFailed("wrong_key: the certificate there is another node's")  # before a byte is signed
             scope.deadline = self.now + self.network.cfg.handshake_timeout
             return Dialed(await self._prove(stream, msg))

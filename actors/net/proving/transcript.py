@@ -8,6 +8,8 @@ from struct import Struct as Layout
 
 from msgspec import Struct
 
+from transports.base import PROVES_SERVER
+
 DOMAIN = b"trio-actors/1 connect\0"
 """Begins every string that a handshake signs, and no other (PROTOCOL H10)."""
 
@@ -43,6 +45,11 @@ class Channel(Struct, frozen=True, gc=False):
         if self.kind not in range(4) or len(self.digest) != (32 if self.kind else 0):
             raise ValueError(f"no channel of kind {self.kind} has a digest of {len(self.digest)} bytes")
 
+    @property
+    def speaks_for_server(self) -> bool:
+        """Whether what comes over it needs no signature of the server's any more."""
+        return self.kind in PROVES_SERVER
+
 
 class Transcript(Struct, frozen=True, gc=False):
     """One handshake as one side saw it. Leaving out any part was a hole (PROTOCOL H3 names each)."""
@@ -69,7 +76,7 @@ class Transcript(Struct, frozen=True, gc=False):
         return self._signed(Role.DIAL, _EPOCH_AND_PERMANENCE.pack(epoch, permanent))
 
     def welcoming(self, epoch: int, permanent: bool) -> bytes:
-        """What the acceptor signs in its Accepted."""
+        """What the acceptor signs in its Accepted, on a channel that does not speak for it."""
         return self._signed(Role.WELCOME, _EPOCH_AND_PERMANENCE.pack(epoch, permanent))
 
     def refusing(self, refused: bytes) -> bytes:
