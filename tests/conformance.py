@@ -21,7 +21,8 @@ import trio
 from trio.testing import MockClock, assert_checkpoints, wait_all_tasks_blocked
 
 from transports.addresses import TransportAddress, parse_address
-from transports.base import Channel, Listener, Stream, Transport, receive_frame, send_all
+from transports.base import Listener, Stream, Transport, receive_frame, send_all
+from transports.channels import Channel
 from transports.errors import AddressError, AddressInUse, ConnectFailed, ConnectionLost, ListenerClosed
 from transports.frames import LENGTH, FrameBuffer
 

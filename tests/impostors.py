@@ -13,8 +13,9 @@ from actors.errors import ProtocolError
 from actors.identity import Incarnation, NodeID, NodeKey
 from actors.net.proving.handshake import Acceptor
 from transports.addresses import parse_address
-from transports.base import Channel, Stream, Transport, send_all
+from transports.base import Stream, Transport, send_all
 from transports.builtin import built_in
+from transports.channels import Channel
 from transports.errors import ConnectionLost, TransportError
 from transports.tls.stream import Alpn
 from transports.tls.transport import TlsTransport

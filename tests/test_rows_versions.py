@@ -16,7 +16,8 @@ from actors.net.proving.handshake import VERSIONS, Dialer
 from actors.net.wire import decode, encode
 from actors.testing.stranger import Stranger, stranger_at
 from transports.addresses import parse_address
-from transports.base import PLAIN, receive_frame
+from transports.base import receive_frame
+from transports.channels import PLAIN
 from transports.tcp.transport import TcpTransport
 
 OURS = VERSIONS[1]

@@ -31,7 +31,8 @@ from actors.identity import EngineID, NodeKey
 from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from transports.addresses import QUICAddress, parse_address
-from transports.base import ChannelKind, send_all
+from transports.base import send_all
+from transports.channels import ChannelKind
 from transports.errors import ConnectFailed, ConnectionLost, ListenerClosed, NotSpoken
 from transports.quic.connection import WINDOW
 from transports.quic.line import UNSENT

@@ -23,7 +23,7 @@ from actors.identity import EngineID, NodeKey
 from actors.net.proving.adverts import NodeAdvert
 from actors.node import Node, open_node
 from transports.addresses import TLSAddress
-from transports.base import ChannelKind
+from transports.channels import ChannelKind
 from transports.errors import ConnectFailed
 from transports.tls.certificates import NotOurs, key_in, make_certificate
 from transports.tls.stream import ALPN

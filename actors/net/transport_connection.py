@@ -33,7 +33,8 @@ from actors.net.vocabulary import (
     TurnedAway,
     transport_engine,
 )
-from transports.base import PROVES_SERVER, Stream, Transport, receive_frame, send_all
+from transports.base import Stream, Transport, receive_frame, send_all
+from transports.channels import PROVES_SERVER
 from transports.errors import ConnectionLost, FrameError, NotSpoken, TransportError
 from transports.frames import FrameBuffer
 

@@ -16,7 +16,8 @@ from actors.net.messages import Frame, Resume
 from actors.net.proving.handshake import Dialer
 from actors.net.wire import decode, encode
 from transports.addresses import HostAddress, parse_address
-from transports.base import PLAIN, Channel, Stream, receive_frame, send_all
+from transports.base import Stream, receive_frame, send_all
+from transports.channels import PLAIN, Channel
 from transports.errors import ConnectionLost
 from transports.frames import FrameBuffer
 from transports.tcp.stream import SocketStream

@@ -10,7 +10,8 @@ from typing import Final
 import trio
 from msgspec import Struct
 
-from transports.base import Channel, Datagrams, Stream
+from transports.base import Datagrams, Stream
+from transports.channels import Channel
 from transports.errors import CLOSED_HERE, ConnectionLost
 
 CAPACITY: Final = 1 << 20

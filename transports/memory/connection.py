@@ -8,7 +8,7 @@ from math import inf
 import trio
 
 from transports.addresses import MemoryAddress
-from transports.base import PLAIN, Channel
+from transports.channels import PLAIN, Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, RESET_BY_PEER, ConnectionLost
 from transports.memory.datagrams import MemoryDatagrams, Scatter
 from transports.memory.pipes import Pipe

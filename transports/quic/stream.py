@@ -7,7 +7,7 @@ from typing import Final
 import trio
 from trio.lowlevel import ParkingLot, checkpoint
 
-from transports.base import Channel
+from transports.channels import Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost, NotSpoken
 from transports.quic.datagrams import QuicDatagrams
 from transports.quic.line import UNSENT, Line

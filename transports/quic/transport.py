@@ -15,7 +15,7 @@ import trio
 from msgspec.structs import replace
 
 from transports.addresses import QUICAddress, TransportAddress, source_of
-from transports.base import Channel, ChannelKind
+from transports.channels import Channel, ChannelKind
 from transports.errors import AddressError, AddressInUse, ListenerClosed, ListenFailed, in_words
 from transports.quic.connection import certificate_of_peer, client_configuration, server_configuration
 from transports.quic.dialed import Dialed

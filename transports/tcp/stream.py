@@ -9,7 +9,7 @@ from struct import pack
 import trio
 from trio.lowlevel import notify_closing, wait_readable, wait_writable
 
-from transports.base import PLAIN, Channel
+from transports.channels import PLAIN, Channel
 from transports.errors import CLOSED_HERE, ConnectionLost, in_words
 
 LINGER = 1.0

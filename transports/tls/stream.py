@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import trio
 
-from transports.base import Channel
+from transports.channels import Channel
 from transports.errors import CLOSED_BY_PEER, ConnectionLost, NotSpoken
 from transports.tcp.stream import SocketStream
 

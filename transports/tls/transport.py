@@ -10,7 +10,7 @@ from hashlib import sha256
 from socket import socket
 
 from transports.addresses import HostAddress, TLSAddress, TransportAddress, source_of
-from transports.base import Channel, ChannelKind
+from transports.channels import Channel, ChannelKind
 from transports.errors import AddressError, ConnectionLost
 from transports.tcp.sockets import SocketAddress, SocketListener, Target, connect, host_of, listen, reach
 from transports.tcp.stream import SocketStream

@@ -10,7 +10,8 @@ from typing import Final
 
 import trio
 
-from transports.base import Channel, Stream
+from transports.base import Stream
+from transports.channels import Channel
 from transports.errors import CLOSED_BY_PEER, CLOSED_HERE, ConnectionLost, NotSpoken
 from transports.tcp.stream import LINGER
 

@@ -8,7 +8,7 @@ from struct import Struct as Layout
 
 from msgspec import Struct
 
-from transports.base import PROVES_SERVER
+from transports.channels import PROVES_SERVER
 
 DOMAIN = b"trio-actors/1 connect\0"
 """Begins every string that a handshake signs, and no other (PROTOCOL H10)."""
