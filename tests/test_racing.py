@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,10 +47,10 @@ async def test_a_race_is_joined_while_it_is_on_and_not_after(
 ) -> None:
     monkeypatch.setattr(racing, "offers_of", lambda *_: [SimpleNamespace(address=each) for each in (OLD, NEW)])
     caller = Caller()
-    race, over = Race(caller, caller), trio.Event()  # type: ignore[arg-type]
+    race, over = Race(caller, (Attempt(OLD, 0.0),), inf), trio.Event()
 
     async def run() -> None:
-        await race.run((Attempt(OLD, 0.0),))
+        await race.run(caller)  # type: ignore[arg-type]
         over.set()
 
     async with trio.open_nursery() as nursery:

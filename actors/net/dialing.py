@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-import trio
 from msgspec import Struct, field
 
 from actors.engine import Engine, own_context
@@ -31,11 +30,11 @@ class DialState(Struct):
     backoff: Backoff
     why: str = "made"
     """The last thing that ended an attempt or a connection, in words."""
-    attempt: trio.CancelScope | None = None
+    attempt: Race | None = None
     """The attempt under way; None if there is none."""
     moves: bool = False
     """Whether a migration is under way, or about to be."""
-    move: trio.CancelScope | None = None
+    move: Race | None = None
     way: Schedule = ()
     """Where it is to go next."""
     handshakes: set[Call] = field(default_factory=set)
@@ -48,8 +47,8 @@ class Move(Struct, frozen=True):
     """Dial although a connection stands."""
 
 
-Order: TypeAlias = Schedule | Move
-"""An attempt over these addresses, or a move of the connection that stands."""
+Order: TypeAlias = Race | Move
+"""An attempt, or a move of the connection that stands."""
 
 
 class Dialing(Struct):
@@ -68,8 +67,6 @@ class Dialing(Struct):
     """For whom, while it runs."""
     dials: bool = False
     """Whether the task that makes them runs."""
-    race: Race | None = None
-    """That of the attempt under way."""
 
     @property
     def handshakes(self) -> set[Call]:
@@ -86,9 +83,9 @@ class Dialing(Struct):
         if self.state.move is not None:
             self.state.move.cancel()  # the connection is lost that it was to take the place of
         most = min(cfg.attempt_timeout, cfg.backoff.cap)  # T4
-        self.state.attempt = trio.CancelScope(deadline=now + most)
         # spec S3: "performs connection establishment"
-        self._order(self._attemptable())
+        self.state.attempt = race = Race(self, self._attemptable(), now + most)
+        self._order(race)
 
     def _attemptable(self) -> Schedule:
         return () if self._is_kept_off() else self.schedule()
@@ -115,14 +112,10 @@ class Dialing(Struct):
 
     def widen(self) -> None:
         """New addresses join the attempt under way (C6)."""
-        if self.state.attempt is not None:
-            least = self.network.clock.now() + self.network.cfg.handshake_timeout
-            self.state.attempt.deadline = max(self.state.attempt.deadline, least)
-            if self.race is not None:
-                self.race.join(self.schedule())  # whatever was dialed goes on; what is new is dialed beside it
-            else:  # it has not begun
-                fresh = self._attemptable()
-                self.orders = tuple(order if isinstance(order, Move) else fresh for order in self.orders)
+        attempt = self.state.attempt
+        if attempt is not None:
+            attempt.extend(self.network.clock.now() + self.network.cfg.handshake_timeout)
+            attempt.join(self._attemptable())
 
     def cancel(self) -> None:
         """The attempt under way is not wanted any more."""
@@ -177,17 +170,11 @@ class Dialing(Struct):
             await (self._move(self.proxy) if isinstance(order, Move) else self._attempt(self.proxy, order))
         self.dials = False
 
-    async def _attempt(self, proxy: Engine, schedule: Schedule) -> None:
+    async def _attempt(self, proxy: Engine, race: Race) -> None:
         """One attempt: a race in a nursery of its own. The first that is proven cancels the others (C7)."""
-        scope = self.state.attempt
-        assert scope is not None
-        self.race = race = Race(self, proxy)
-        with scope:
-            await race.run(schedule)
-        self.race = None
-        if scope.cancelled_caught and trio.current_time() >= scope.deadline:
+        await race.run(proxy)
+        if race.timed_out:
             self.state.why = "no address answered in time"
-            race.give_up()
         self.state.attempt = None
         self.state.denied |= race.is_barred
         self.state.handshakes.clear()
@@ -195,15 +182,12 @@ class Dialing(Struct):
 
     async def _move(self, proxy: Engine) -> None:
         """Dial beside the connection that stands. One that is proven wins over it, being newer (C3, C7)."""
-        while schedule := self.state.way:
-            self.state.way = ()
-            race = Race(self, proxy, moving=True)
-            with trio.move_on_after(self.network.cfg.attempt_timeout) as scope:
-                self.state.move = scope
-                await race.run(schedule)
-            if scope.cancelled_caught and trio.current_time() >= scope.deadline:
-                race.give_up()
-        self.state.move, self.state.moves = None, False
+        network, state = self.network, self.state
+        while schedule := state.way:
+            state.way = ()
+            state.move = Race(self, schedule, network.clock.now() + network.cfg.attempt_timeout, moving=True)
+            await state.move.run(proxy)
+        state.move, state.moves = None, False
         proxy.post(AttemptOver())  # the connection that stood may be gone, and nothing but this handshake was left
 
     def failed(self, url: str, failed: Failed, *, moving: bool) -> None:

@@ -6,7 +6,6 @@ What is to be dialed, and what is made of failures, is for `dialing` to say.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import nullcontext
 from functools import partial
 from itertools import zip_longest
 from math import inf
@@ -53,11 +52,17 @@ class Race:
     them, or whoever drops the packets of the one would choose the other (H12).
     """
 
-    def __init__(self, dialing: Caller, proxy: Engine, *, moving: bool = False) -> None:
+    def __init__(self, dialing: Caller, schedule: Schedule, until: float, *, moving: bool = False) -> None:
         self._dialing = dialing
-        self._proxy = proxy
+        self._schedule = schedule
+        self._until = until
+        """When it has had its time."""
         self._moving = moving
+        self._proxy: Engine | None = None
+        """For whom, once it has begun."""
         self._nursery: trio.Nursery | None = None
+        self._next_stage = inf
+        """When those have had their time that are dialed now, if others wait."""
         self._on = 0
         """Dials that are not over. While there are any, others may join them."""
         self._plain = False
@@ -65,35 +70,59 @@ class Race:
         self._pending: dict[str, float] = {}
         """When each dial began that has not come to anything yet."""
         self._barred: set[str] = set()
-        self._won = self._hushed = False
+        self._decided = False
+        """One has won, the peer wants no more dials, or nobody wants the race any more."""
+        self.timed_out = False
 
     @property
     def is_barred(self) -> bool:
         """Whether this node's own policy denied every address."""
         return bool(self._dialed) and self._dialed == self._barred
 
-    async def run(self, schedule: Schedule) -> None:
-        """Until one is proven, or none is left."""
-        start = self._dialing.network.clock.now()
-        races = [*stages(schedule)]
+    async def run(self, proxy: Engine) -> None:
+        """Until one is proven, none is left, or its time is up."""
+        self._proxy, start = proxy, self._dialing.network.clock.now()
+        races = [*stages(self._schedule)]
         for race, following in zip_longest(races, races[1:]):
-            with trio.move_on_at(start + following[0].delay) if following else nullcontext():
-                await self._run(race)
-            if self._won or self._hushed:
+            if self._decided or self.timed_out:
                 break
-            self.give_up()
+            self._next_stage = start + following[0].delay if following else inf
+            cut_short = await self._run(race)
+            if not self._decided:
+                self.timed_out = cut_short and self._dialing.network.clock.now() >= self._until
+                self._give_up()
 
-    async def _run(self, schedule: Schedule) -> None:
-        """The first, which is most often the only one, needs no task of its own."""
+    async def _run(self, schedule: Schedule) -> bool:
+        """Whether it was ended. The first dial, which is most often the only one, needs no task of its own."""
         self._plain = is_plain(schedule[0].address)
         async with trio.open_nursery() as self._nursery:
+            self._limit()
             dials = self._let_in(schedule, schedule[0].delay)
             self._start(dials[1:])
             if dials:
                 await dials[0]()
+        return self._nursery.cancel_scope.cancelled_caught
+
+    def _limit(self) -> None:
+        if self._nursery is not None:
+            self._nursery.cancel_scope.deadline = min(self._until, self._next_stage)
+
+    def extend(self, until: float) -> None:
+        """It has time until then, at least."""
+        self._until = max(self._until, until)
+        self._limit()
+
+    def cancel(self) -> None:
+        """Nobody wants it any more. What was not answered yet is not held against anybody."""
+        self._decided = True
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
 
     def join(self, schedule: Schedule) -> None:
-        """Dial those addresses as well that are new, if a race is on that they may take part in."""
+        """Dial those addresses as well that are new, if they may take part in what is on; before it, only these."""
+        if self._proxy is None:
+            self._schedule = schedule
+            return
         fitting = tuple(attempt for attempt in schedule if is_plain(attempt.address) is self._plain)
         if self._on and fitting:
             self._start(self._let_in(fitting, fitting[0].delay))
@@ -148,15 +177,14 @@ class Race:
 
     def _note(self, url: str, failed: Failed) -> None:
         """Some failures say something of other addresses, too."""
-        assert self._nursery is not None
         if failed.barred:
             self._barred.add(url)
         if failed.hushes:
-            self._hushed = True
-            self._nursery.cancel_scope.cancel()
+            self.cancel()
 
     async def _connect(self, address: TransportAddress) -> Dialed | Failed:
         dialing, record, proxy = self._dialing, self._dialing.entry.record, self._proxy
+        assert proxy is not None
         call = Call()
         record.ends += 1
         try:
@@ -171,17 +199,16 @@ class Race:
 
     def _proven(self, url: str, rtt: float) -> None:
         """It has won. One that began before it looks like a black hole, though it never said so."""
-        assert self._nursery is not None
         history, now = self._dialing.entry.record.history, self._dialing.network.clock.now()
         history.proven(url, rtt)
-        began, self._won = self._pending.pop(url, -inf), True  # two may be proven in one moment
+        began = self._pending.pop(url, -inf)  # two may be proven in one moment
         for other, since in self._pending.items():
             if since < began:
                 history.overtaken(other, now)
         self._pending.clear()
-        self._nursery.cancel_scope.cancel()
+        self.cancel()
 
-    def give_up(self) -> None:
+    def _give_up(self) -> None:
         """Whatever hangs has had its time: that is remembered."""
         history, now = self._dialing.entry.record.history, self._dialing.network.clock.now()
         for url in self._pending:
