@@ -28,6 +28,7 @@ from actors.errors import ActorError, ConfigError, IdentityTaken, Lost, Refused
 from actors.events import Connected, Event, ProxyChanged
 from actors.identity import EngineID, Incarnation, NodeID, NodeKey
 from actors.messages.kinds import tag_of
+from actors.net.call import Call
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.figures import address_snapshots, door_snapshot, link_snapshot, proxy_snapshot, whole_ledger
 from actors.net.keeper import Keeper
@@ -439,7 +440,7 @@ async def _start_network(
     def make_proxy(entry: Entry) -> Engine:
         return NodeProxy.of(network, entry)
 
-    def make_connection(transport: Transport, begin: Stream | Dial, claim: Callable[[Stream], object]) -> Engine:
+    def make_connection(transport: Transport, begin: Stream | Dial, claim: Callable[[Stream | Call], object]) -> Engine:
         return TransportConnection(network=network, transport=transport, begin=begin, claim=claim)
 
     runtime = network.runtime

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 import trio
 import trio.testing
+from running import NODE, PEER, running
 
+from actors.engine import Engine
+from actors.identity import EngineID
 from actors.net.call import Call, Dialed, DialFailed
+from actors.net.transport_protocol import MakeConnection, TransportProtocol
+from actors.net.vocabulary import Dial
+from transports.addresses import TCPAddress
+
+
+def test_it_is_wanted_until_it_comes_out_or_is_withdrawn() -> None:
+    ended, withdrawn = Call(), Call()
+    assert ended.is_wanted
+    assert withdrawn.is_wanted
+    ended.end(DialFailed("connection refused"))
+    withdrawn.withdraw()
+    assert not ended.is_wanted
+    assert not withdrawn.is_wanted
 
 
 async def test_the_first_word_counts(autojump_clock: trio.testing.MockClock) -> None:
@@ -43,3 +63,62 @@ def test_one_that_has_come_out_cannot_be_withdrawn() -> None:
     call.end(Dialed(0.1))
     call.withdraw()
     assert not ended
+
+
+# -- who ends it if there is no connection -------------------------------------------------------------------
+
+
+class Connection(Engine):
+    """Dials without end."""
+
+    call: Call
+    claim: Callable[[Call], object]
+
+    async def port(self) -> None:
+        self.claim(self.call)
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.call.end(DialFailed("cancelled"))
+
+
+def protocol(make_connection: MakeConnection) -> TransportProtocol:
+    network: Any = SimpleNamespace()
+    transport: Any = SimpleNamespace(scheme="tcp", serve=None)
+    return TransportProtocol(network=network, transport=transport, listeners=(), make_connection=make_connection)
+
+
+def dial(call: Call) -> Dial:
+    return Dial(TCPAddress("127.0.0.1", 7), EngineID(NODE, "proxy"), PEER, 1, None, (0, 0), 1, False, call)
+
+
+async def test_a_transport_that_crashes_over_it_ends_it(autojump_clock: trio.testing.MockClock) -> None:
+    def crash(*_: object) -> Engine:
+        raise RuntimeError("as told")
+
+    async with running() as runtime:
+        runtime.spawn(protocol(crash), "transport.tcp", reserved=True)
+        call = Call()
+        await runtime.send(EngineID(None, "transport.tcp"), dial(call))
+        with trio.fail_after(1):
+            assert await call.outcome() == DialFailed("its transport has ended")
+
+
+@pytest.mark.parametrize("steps", range(10))
+async def test_a_transport_that_ends_leaves_none_behind(autojump_clock: trio.testing.MockClock, steps: int) -> None:
+    def connection(_: object, begin: Any, claim: Callable[[Call], object]) -> Engine:
+        return Connection(call=begin.call, claim=claim)
+
+    async with running() as runtime:
+        engine = runtime.spawn(protocol(connection), "transport.tcp", reserved=True)
+        await trio.testing.wait_all_tasks_blocked()
+        call = Call()
+        runtime.tell_nowait(engine, dial(call))
+        for _ in range(steps):
+            await trio.lowlevel.checkpoint()
+        cell = runtime.find(engine.name)
+        assert cell is not None
+        if not cell.mailbox.owes:  # else it never heard of it
+            cell.cancel()
+            with trio.fail_after(1):
+                assert isinstance(await call.outcome(), DialFailed)

@@ -36,7 +36,7 @@ class Caller:
 
     def failed(self, url: str, failed: DialFailed, *, moving: bool) -> None: ...
 
-    async def ask(self, _: object, call: Call) -> None:
+    async def send(self, _: object, call: Call) -> None:
         await trio.lowlevel.checkpoint()
         call.end(DialFailed("connection refused"))
 

@@ -43,6 +43,11 @@ class Call:
         self._waiting: trio.Event | None = None
         self._withdrawn = False
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it has not come out, and somebody waits for it."""
+        return self._outcome is None and not self._withdrawn
+
     def begin(self, cancel: Callable[[], object]) -> None:
         """The connection dials from now on, until that is not wanted any more; perhaps it is not even now."""
         if self._withdrawn:
@@ -57,6 +62,10 @@ class Call:
             waiting, self._waiting = self._waiting, None
             if waiting is not None:
                 waiting.set()
+
+    def abort(self) -> None:
+        """No connection will make it."""
+        self.end(DialFailed("its transport has ended"))
 
     def withdraw(self) -> None:
         """Nobody waits for it any more. Idempotent; one that has come out is left as it is."""

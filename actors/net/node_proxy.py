@@ -15,6 +15,7 @@ from typing import TypeAlias
 from actors.engine import Engine, LocalCfg, MailboxStatistics, on, own_context
 from actors.events import Connected, Disconnected, ProxyChanged
 from actors.messages import Started
+from actors.net.call import Dialed
 from actors.net.connecting.backoff import Backoff
 from actors.net.connecting.upgrade import Upgrade
 from actors.net.dialing import Dialing, DialState
@@ -221,6 +222,8 @@ class NodeProxy(Engine):
         """A proven connection, ours or the peer's."""
         if self.state_of_life.phase in (Phase.DRAINING, Phase.CLOSED):
             return TurnedAway("stopping", retry_after=1.0)
+        if msg.call is not None and not msg.call.is_wanted:
+            return TurnedAway("cancelled")
         turned_away = self._judge(msg)
         if turned_away is not None:
             return turned_away
@@ -256,6 +259,8 @@ class NodeProxy(Engine):
         self.cancel_timer(EstablishDue())
         link.dialed = msg.dialed
         msg.taken(link)
+        if msg.call is not None:
+            msg.call.end(Dialed(msg.rtt))
         self._step(Event.PROVEN, "accepted" if msg.greet else "dialed")
         self._offer_advert(link, msg.advert_yours)
         return link

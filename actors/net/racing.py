@@ -188,7 +188,7 @@ class Race:
         call = Call()
         record.ends += 1
         try:
-            await proxy.ask(transport_engine(address.scheme), dialing.dial(proxy, address, call))
+            await proxy.send(transport_engine(address.scheme), dialing.dial(proxy, address, call))
             return await call.outcome()
         except SendError as error:
             return Failed(str(error))

@@ -7,6 +7,7 @@ only; here what goes up is what a proxy needs to know that its connection is los
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import trio
 
@@ -15,7 +16,7 @@ from actors.engine import Engine, on, own_context
 from actors.errors import ProtocolError, SendError
 from actors.events import HostileConnection
 from actors.identity import EngineID
-from actors.net.call import Dialed, DialFailed
+from actors.net.call import Call, DialFailed
 from actors.net.connecting.contest import Contender
 from actors.net.connecting.locality import host_in
 from actors.net.messages import MAX_FRAME_UNPROVEN, Denied, Incompatible, OverCapacity
@@ -60,8 +61,8 @@ class TransportConnection(Engine):
     transport: Transport
     begin: Stream | Dial | None
     """One that was accepted, or what to dial; None once that has begun."""
-    claim: Callable[[Stream], object]
-    """Told once this engine will close the stream that was accepted."""
+    claim: Callable[[Stream | Call], object]
+    """Told once this engine will close the stream that was accepted, or end the call."""
     stream: Stream | None = None
     link: Link | None = None
     """What to run once it is proven."""
@@ -102,17 +103,18 @@ class TransportConnection(Engine):
     # -- as the dialer ----------------------------------------------------------------------------------
 
     async def _dial(self, msg: Dial) -> None:
-        """Until the link stands, or it is known that there will be none, or nobody wants it any more."""
+        """Until the link stands, or it is known that there will be none. Who does not want it ends this life."""
         call = msg.call
+        self.claim(call)
+        call.begin(own_context(self).leave)
         try:
-            with trio.CancelScope() as scope:
-                call.begin(scope.cancel)
-                call.end(await self._connect(msg, scope))
-            call.end(DialFailed("no answer to the handshake in time"))  # the first word counts
+            failed = await self._connect(msg)
+            if failed is not None:
+                call.end(failed)
         finally:
-            call.end(DialFailed("its connection has ended"))
+            call.end(DialFailed("its connection has ended"))  # the first word counts
 
-    async def _connect(self, msg: Dial, scope: trio.CancelScope) -> Dialed | DialFailed:
+    async def _connect(self, msg: Dial) -> DialFailed | None:
         """Dial, prove, attach. Whatever goes wrong is the answer; the connection is closed then."""
         try:
             barred = self._barred(msg)
@@ -122,14 +124,25 @@ class TransportConnection(Engine):
             self.stream = stream
             if stream.channel.kind in PROVES_SERVER and stream.channel.key != bytes(msg.peer):
                 return DialFailed("wrong_key: the certificate there is another node's")  # before a byte is signed
-            scope.deadline = self.now + self.network.cfg.handshake_timeout
-            return Dialed(await self._prove(stream, msg))
+            due = self.now + self.network.cfg.handshake_timeout
+            alarm = self.network.clock.call_at(due, partial(self._too_slow, msg.call))
+            try:
+                await self._prove(stream, msg)
+            finally:
+                alarm.cancel()
         except HandshakeFailed as failed:
             return DialFailed(failed.reason, failed.retry_after, failed.signed, failed.newest)
         except (TransportError, ProtocolError) as error:
             return DialFailed(str(error))
         except SendError as error:
             return DialFailed(f"the proxy is gone: {error}")
+        return None
+
+    def _too_slow(self, call: Call) -> None:
+        """The peer has had its time; unless the proxy has taken the link in this moment."""
+        if self.link is None:
+            call.end(DialFailed("no answer to the handshake in time"))
+            own_context(self).leave()
 
     def _barred(self, msg: Dial) -> DialFailed | None:
         """What this node's own policy has against the dial."""
@@ -141,8 +154,7 @@ class TransportConnection(Engine):
             case _:
                 return None
 
-    async def _prove(self, stream: Stream, msg: Dial) -> float:
-        """Seconds of a round trip."""
+    async def _prove(self, stream: Stream, msg: Dial) -> None:
         network = self.network
         began = self.now
         frames = FrameBuffer(MAX_FRAME_UNPROVEN)
@@ -182,12 +194,12 @@ class TransportConnection(Engine):
                 rtt,
                 began + network.cfg.handshake_timeout,
                 self._taken,
+                msg.call,
                 str(msg.address),
             ),
         )
         if isinstance(link, TurnedAway):
             raise HandshakeFailed(link.reason)
-        return rtt
 
     # -- as the acceptor --------------------------------------------------------------------------------
 

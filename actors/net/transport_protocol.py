@@ -12,13 +12,14 @@ from msgspec import field
 
 from actors.engine import Engine, Policy, on
 from actors.identity import EngineID
+from actors.net.call import Call
 from actors.net.network import Network
 from actors.net.vocabulary import Dial, Evict, Incoming, Settling
 from transports.base import Listener, Stream, Transport
 from transports.errors import ListenerClosed
 
-MakeConnection = Callable[[Transport, Stream | Dial, Callable[[Stream], object]], Engine]
-"""The engine for a connection: one that was accepted, or one to be dialed. It says when the stream is its own."""
+MakeConnection = Callable[[Transport, Stream | Dial, Callable[[Stream | Call], object]], Engine]
+"""The engine for a connection: one that was accepted, or one to be dialed. It says when stream or call is its own."""
 
 
 class TransportProtocol(Engine):
@@ -28,13 +29,14 @@ class TransportProtocol(Engine):
     transport: Transport
     listeners: tuple[Listener, ...]
     make_connection: MakeConnection
-    unclaimed: set[Stream] = field(default_factory=set)
-    """Accepted, and not yet in the hands of an engine that closes them: one that was spawned may never begin."""
+    unclaimed: set[Stream | Call] = field(default_factory=set)
+    """Accepted or to be dialed, and not yet in the hands of an engine that ends it: what was spawned may not begin."""
     made: int = 0
 
     @on(Dial)
     def dial(self, msg: Dial) -> None:
         """A connection of our own."""
+        self.unclaimed.add(msg.call)
         self._spawn(msg)
 
     @on(Incoming)
@@ -70,8 +72,8 @@ class TransportProtocol(Engine):
                     nursery.start_soon(self._accept, listener)
                 await trio.sleep_forever()
         finally:
-            for stream in self.unclaimed:
-                stream.abort()
+            for each in self.unclaimed:
+                each.abort()
             with trio.CancelScope(shield=True):
                 for listener in self.listeners:
                     await listener.aclose()

@@ -160,6 +160,8 @@ class Attach(Local[Link | TurnedAway]):
     """When the peer's Resume must have come (H9)."""
     taken: Callable[[Link], None]
     """Called with the link at once: whoever waits for the answer may be cancelled before it comes."""
+    call: Call | None = None
+    """As the dialer: what comes out when the link is taken. One that nobody wants any more is not."""
     dialed: str = ""
     """The URL that was dialed; empty as the acceptor."""
 
