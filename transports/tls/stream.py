@@ -52,7 +52,9 @@ class TlsStream:
     __slots__ = (
         "_alpn",
         "_below",
+        "_drained",
         "_dry",
+        "_ended",
         "_in",
         "_out",
         "_owed",
@@ -85,6 +87,10 @@ class TlsStream:
         """The bytes that are in it, and were not yet said to be sent."""
         self._dry = True
         """Whether nothing can be read before more comes from below."""
+        self._ended = False
+        """Whether the peer has said that nothing more comes."""
+        self._drained = False
+        """Whether the socket had no more than it gave when it was read last."""
         self._settled = False
         """Whether the handshake is over, and what it agreed on has been looked at."""
         self.channel = channel
@@ -144,6 +150,8 @@ class TlsStream:
         """See Stream. A peer that ends without saying so in TLS is a ConnectionLost."""
         count = 0
         while count < len(buffer):
+            if self._is_empty and not self._refill(count):
+                return count
             try:
                 got = self._tls.read(len(buffer) - count, buffer[count:])
             except ssl.SSLWantReadError:
@@ -151,15 +159,29 @@ class TlsStream:
                     return count
                 continue
             except ssl.SSLZeroReturnError:
+                self._ended = True
                 return count
             except ssl.SSLError as error:
                 raise self._lost(error) from error
             self._look()
             if not got:
+                self._ended = True
                 return count
             count += int(got)
         self._dry = False
         return count
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether TLS would say that it has nothing: an error, which costs more than to know it."""
+        return self._settled and not (self._in.pending or self._ended or self._tls.pending())
+
+    def _refill(self, count: int) -> bool:
+        """More from below, where so much was read already: not from a socket that has just given all it had."""
+        if count and self._drained:
+            self._dry = True
+            return False
+        return self._fill(wait=not count)
 
     def _fill(self, *, wait: bool) -> bool:
         """More from below, for TLS to read. False: there is none now; `wait`: say so by WouldBlock."""
@@ -178,6 +200,7 @@ class TlsStream:
             self._dry = False  # the next call will say it
             return False
         self._in.write(sealed[:count])
+        self._drained = count < len(sealed)
         return True
 
     async def wait_readable(self) -> None:
@@ -208,12 +231,12 @@ class TlsStream:
         return self._tls.getpeercert(binary_form=True) or b""
 
     async def _more(self) -> None:
+        """An answer takes a while: wait first."""
         while True:
-            try:
+            await self._below.wait_readable()
+            with suppress(trio.WouldBlock):
                 self._fill(wait=True)
                 return
-            except trio.WouldBlock:
-                await self._below.wait_readable()
 
     def _look(self) -> None:
         if self._settled:
