@@ -157,8 +157,8 @@ class Bench:
         parts = self.transmit.write(self.now, 0)
         if parts:
             self.to_b.append(b"".join(parts))
-        while self.transmit.wants:
-            self.to_b.append(encode(self.transmit.wants.pop()))
+        self.to_b += map(encode, self.transmit.wants)
+        self.transmit.wants = ()
 
     def hear_b(self) -> None:
         """The receiver takes one frame."""

@@ -27,12 +27,13 @@ class Caller:
         self.network: Any = SimpleNamespace(clock=SimpleNamespace(now=trio.current_time))
         self.entry: Any = SimpleNamespace(record=SimpleNamespace(history=DialHistory(), ends=0))
         self.session: Any = SimpleNamespace(links=[])
-        self.handshakes = set[Call]()
         self.dialed: list[str] = []
 
     def dial(self, proxy: Any, address: Any, call: Call) -> Any:
         self.dialed.append(str(address))
         return call
+
+    def over(self, call: Call) -> None: ...
 
     def failed(self, url: str, failed: DialFailed, *, moving: bool) -> None: ...
 

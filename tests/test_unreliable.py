@@ -201,7 +201,7 @@ async def test_what_nobody_can_take_is_dropped_and_counted() -> None:
         assert entry is not None
         assert entry.session is not None
         session = entry.session
-        await nodes.until(lambda: session.dropped.total() == 2)
+        await nodes.until(lambda: sum(session.dropped.values()) == 2)
         assert session.dropped == {"no_engine": 1, "bad_message": 1}
         proxy = nodes.proxy("b", "a")
         assert proxy is not None

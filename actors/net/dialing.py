@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from actors.engine import Engine, own_context
 from actors.events import DialFailed
@@ -37,7 +37,7 @@ class DialState(Struct):
     move: Race | None = None
     way: Schedule = ()
     """Where it is to go next."""
-    handshakes: set[Call] = field(default_factory=set)
+    handshakes: frozenset[Call] = frozenset()
     """Those whose ConnectRequest is out."""
     denied: bool = False
     """The peer has signed that it will not have us, or this node's policy will not have it."""
@@ -67,11 +67,6 @@ class Dialing(Struct):
     """For whom, while it runs."""
     dials: bool = False
     """Whether the task that makes them runs."""
-
-    @property
-    def handshakes(self) -> set[Call]:
-        """See DialState."""
-        return self.state.handshakes
 
     # -- orders -----------------------------------------------------------------------------------------
 
@@ -154,6 +149,10 @@ class Dialing(Struct):
             call,
         )
 
+    def over(self, call: Call) -> None:
+        """Its ConnectRequest, if it was out, will not be answered any more."""
+        self.state.handshakes -= {call}
+
     # -- attempts ---------------------------------------------------------------------------------------
 
     def _order(self, order: Order) -> None:
@@ -177,7 +176,7 @@ class Dialing(Struct):
             self.state.why = "no address answered in time"
         self.state.attempt = None
         self.state.denied |= race.is_barred
-        self.state.handshakes.clear()
+        self.state.handshakes = frozenset()
         proxy.post(AttemptOver())
 
     async def _move(self, proxy: Engine) -> None:

@@ -56,7 +56,7 @@ def _ledger(entry: Entry) -> LedgerSnapshot:
 
 def whole_ledger(network: Network) -> LedgerSnapshot:
     """Of all links of the node, those included that are gone."""
-    past = LedgerSnapshot(**{field: getattr(network.past, field) for field in Ledger.__slots__})
+    past = LedgerSnapshot(**{field: getattr(network.past, field) for field in Ledger.__struct_fields__})
     ledgers = [past, *(_ledger(entry) for entry in network.table)]
     fields = LedgerSnapshot.__struct_fields__
     return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})
@@ -118,7 +118,7 @@ def proxy_snapshot(node: str, entry: Entry, now: float) -> ProxySnapshot:
         reconnects=session.reconnects if session else 0,
         resent=outbox.transmit.resent,
         duplicates_dropped=receive.duplicates if receive else 0,
-        dropped=session.dropped.total() if session else 0,
+        dropped=sum(session.dropped.values()) if session else 0,
         queued=outbox.queued,
         retained=outbox.transmit.unacknowledged,
         fill=(outbox.transmit.weight + outbox.reserved) / outbox.capacity,

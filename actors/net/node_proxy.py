@@ -88,7 +88,6 @@ class NodeProxy(Engine):
     dialing: Dialing
     upgrading: Upgrading
     demands: Demands
-    settling: Settling
     delivery: Delivery
 
     @classmethod
@@ -127,7 +126,6 @@ class NodeProxy(Engine):
             dialing=dialing,
             upgrading=Upgrading(dialing, Upgrade(network.cfg.upgrade)),
             demands=Demands(dialing),
-            settling=Settling(network, entry),
             delivery=delivery,
         )
 
@@ -207,7 +205,7 @@ class NodeProxy(Engine):
     @on(HandshakeStarted)
     def handshake_started(self, msg: HandshakeStarted) -> None:
         """An address answers; now it has to prove itself."""
-        self.state.handshakes.add(msg.call)
+        self.state.handshakes |= {msg.call}
         self._step(Event.HANDSHAKE_STARTED, "handshake")
 
     @on(AttemptOver)
@@ -325,6 +323,11 @@ class NodeProxy(Engine):
                 pass
 
     # -- deciding, and doing ----------------------------------------------------------------------------
+
+    @property
+    def settling(self) -> Settling:
+        """What becomes of all that is owed to this peer."""
+        return Settling(self.network, self.entry)
 
     @property
     def state_of_life(self) -> Life:

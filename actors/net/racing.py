@@ -34,15 +34,14 @@ class Caller(Protocol):
     entry: Entry
     session: Session
 
-    @property
-    def handshakes(self) -> set[Call]:
-        """Those whose ConnectRequest is out."""
-
     def dial(self, proxy: Engine, address: TransportAddress, call: Call) -> Dial:
         """What a Transport Connection is made for."""
 
+    def over(self, call: Call) -> None:
+        """A dial has come out, or was withdrawn."""
+
     def failed(self, url: str, failed: Failed, *, moving: bool) -> None:
-        """A dial has failed."""
+        """It has failed."""
 
 
 class Race:
@@ -195,7 +194,7 @@ class Race:
         finally:
             call.withdraw()
             record.ends -= 1
-            dialing.handshakes.discard(call)
+            dialing.over(call)
 
     def _proven(self, url: str, rtt: float) -> None:
         """It has won. One that began before it looks like a black hole, though it never said so."""

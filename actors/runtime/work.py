@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Final, NamedTuple
+from typing import Final
+
+from msgspec import Struct
 
 from actors.identity import EngineID
 from actors.recent import Recent
@@ -26,7 +28,7 @@ _LIGHT: Final = 4096
 """Bytes up to which a message is kept to be shown; of a heavier one its type has to do."""
 
 
-class Handled(NamedTuple):
+class Handled(Struct, frozen=True, gc=False):
     """A message that was handled, and how long that took; None: it crashed."""
 
     at: float

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+from msgspec import Struct
+
 
 class Asked(Enum):
     """Where the two ends' questions stand, as one end sees it."""
@@ -26,13 +28,10 @@ class Asked(Enum):
     """Both: we asked, and answered the peer's question."""
 
 
-class Closing:
+class Closing(Struct, gc=False):
     """One end of one connection. A new connection starts with a new one, in OPEN."""
 
-    __slots__ = ("state",)
-
-    def __init__(self) -> None:
-        self.state = Asked.OPEN
+    state: Asked = Asked.OPEN
 
     def idle(self) -> bool:
         """Nothing was queued, retained or waited for in a long time. True: send Idle (D1)."""

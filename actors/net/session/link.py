@@ -243,7 +243,9 @@ class Link:
             if parts is None and not wrote:
                 break
         if transmit.wants:
-            self._ask_for_room(transmit.wants)
+            wants, transmit.wants = transmit.wants, ()
+            for want in wants:
+                self.write(encode(want))
         if self._owes_settled:
             self._owes_settled = False
             self.write(encode(Settled(transmit.settled)))
@@ -292,11 +294,6 @@ class Link:
         transmit.sent(run, count)
         if lost:
             self.end(lost)
-
-    def _ask_for_room(self, wants: list[Want]) -> None:
-        for want in wants:
-            self.write(encode(want))
-        wants.clear()
 
     def _begin_to_flush(self) -> None:
         """There is something that the stream did not take. A task waits until it does, and then ends."""

@@ -6,6 +6,8 @@ from collections import deque
 from math import inf
 from typing import Protocol
 
+from msgspec import Struct
+
 from actors.errors import Delivered, Expired, Lost, Outcome, SendError, Sent
 from actors.net.messages import Kind
 from actors.net.messages import Lane as LaneRecord
@@ -27,13 +29,15 @@ class Waiter(Protocol):
     def fail(self, outcome: SendError) -> object: ...
 
 
-class Ledger:
+class Ledger(Struct, gc=False):
     """P1 as numbers: accepted = delivered + sent + expired + lost + refused + what is still in flight."""
 
-    __slots__ = ("accepted", "delivered", "expired", "lost", "refused", "sent")
-
-    def __init__(self) -> None:
-        self.accepted = self.delivered = self.sent = self.expired = self.lost = self.refused = 0
+    accepted: int = 0
+    delivered: int = 0
+    sent: int = 0
+    expired: int = 0
+    lost: int = 0
+    refused: int = 0
 
     def note(self, outcome: Outcome, count: int) -> None:
         """So many messages ended so."""
@@ -51,7 +55,7 @@ class Ledger:
 
     def add(self, other: Ledger) -> None:
         """Take over the figures of a proxy that has ended."""
-        for field in self.__slots__:
+        for field in self.__struct_fields__:
             setattr(self, field, getattr(self, field) + getattr(other, field))
 
 

@@ -6,9 +6,8 @@ The Node Proxy decides when to dial and when to end; it hears of what happens he
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Final, Protocol
 
 from actors.errors import ProtocolError
 from actors.identity import Incarnation, NodeID
@@ -40,6 +39,8 @@ MISSTEPS = 3
 """Frames in succession, each of which cost a connection, until a half that does not fit is forgotten (S12)."""
 IDLE_AFTER = 300.0
 """Seconds without a message, queued, retained or asked, after which an ephemeral end asks to close (D1)."""
+
+_NONE: Final[Mapping[str, int]] = {}
 
 
 class Half(Protocol):
@@ -97,7 +98,7 @@ class Session:
         self.connections = 0
         self.reconnects = 0
         """Connections that took over while messages were written and not acknowledged."""
-        self.dropped: Counter[str] = Counter()
+        self.dropped: Mapping[str, int] = _NONE
         """Messages of the unreliable class that came and did not go into a mailbox, by reason (U2)."""
         self.changes: Changes = DEAF
         """Who hears of what happens here: the proxy, once it runs."""
@@ -203,13 +204,16 @@ class Session:
         """A message of the unreliable class: into a mailbox, or dropped and counted (U2, U3)."""
         self.in_use(now)
         if link.receive is not self.half.receive:
-            self.dropped["another_session"] += 1
+            self._drop("another_session")
         elif not link.window.is_new(record.id):
             link.receive.duplicates += 1
         elif why := enter(record, self._engines.find(record.target)):
-            self.dropped[why] += 1
+            self._drop(why)
         else:
             link.receive.received += 1
+
+    def _drop(self, why: str) -> None:
+        self.dropped = {**self.dropped, why: self.dropped.get(why, 0) + 1}
 
     def on_want(self, link: Link, record: Want) -> None:
         """The peer waits for room for a large message (K4)."""

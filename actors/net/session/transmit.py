@@ -53,7 +53,7 @@ class Transmit:
         """From the acceptance of messages until it was heard that they are delivered."""
         self.late = 0
         """Acknowledgements of messages that had expired (S8)."""
-        self.wants: list[Want] = []
+        self.wants: tuple[Want, ...] = ()
         self.settled = 0
         """Every refusal up to this number has been heard (S7)."""
         self.max_message = inf
@@ -69,7 +69,7 @@ class Transmit:
         """The transport of the current connection."""
         self.held: Callable[[], object] = _unheard
         """Called when something may not go over it, whenever that is found out."""
-        self._held: list[Lane] = []
+        self._held: tuple[Lane, ...] = ()
         self._next = 1
         self._acknowledged = 0
         self._record: int | None = None
@@ -231,7 +231,7 @@ class Transmit:
                 lane.ready = False
                 continue
             if run.only is not None and not self._carried(run):
-                self._held.append(ready.popleft())
+                self._held += (ready.popleft(),)
                 self.held()
                 continue
             count = self._affordable(lane.target, run)
@@ -285,7 +285,7 @@ class Transmit:
         if not fitting and not target.unacknowledged and not target.wanted:
             target.wanted = True
             assert run.items is not None
-            self.wants.append(Want(target.name, len(run.items[0])))
+            self.wants += (Want(target.name, len(run.items[0])),)
         return fitting
 
     @staticmethod
@@ -347,7 +347,7 @@ class Transmit:
             lane = lanes[0]
             run = self._next_of(lane, now)
             if run is not None and not self._carried(run):
-                self._held.append(lanes.popleft())
+                self._held += (lanes.popleft(),)
                 self.held()
                 continue
             if run is not None:
@@ -469,9 +469,9 @@ class Transmit:
         return run.only is None or run.items is None or self.carrier in run.only
 
     def _release(self) -> None:
-        for lane in self._held:
+        held, self._held = self._held, ()
+        for lane in held:
             (self.unreliable if lane.unreliable else self._ready).append(lane)
-        self._held.clear()
 
     def _barred(self) -> Iterable[Run]:
         """What waits first for another connection."""
@@ -528,7 +528,7 @@ class Transmit:
         self._declared.clear()
         self.epoch, self._next, self._acknowledged, self.settled, self._first = epoch, 1, 0, 0, (0, 0)
         self._record, self._suspect = None, (0, 0)
-        self.wants.clear()
+        self.wants = ()
         for target in self.targets.values():
             self._unblock(target)
             target.limit_count = target.limit_size = target.used_count = target.used_size = target.unacknowledged = 0
@@ -592,7 +592,7 @@ class Transmit:
             lane.queue.clear()
             lane.ready = False
         self._ready.clear()
-        self._held.clear()
+        self._held = ()
         self.unreliable.clear()
         for target in self.targets.values():
             target.blocked.clear()
