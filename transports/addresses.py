@@ -172,6 +172,7 @@ def _number(host: str) -> IPv4Address | IPv6Address | None:
     return number.ipv4_mapped or number if isinstance(number, IPv6Address) else number
 
 
+@lru_cache(maxsize=1024)
 def _canonical_host(host: str) -> str:
     number = _number(host)
     if number is None:

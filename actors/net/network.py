@@ -266,8 +266,10 @@ class Entry:
         self.outlook = Outlook(now)
         self.session: Session | None = None
         self.life = Life()
+        self.begun = False
+        """Whether the proxy runs."""
         self.wanted = False
-        """Whether somebody asked for a connection before there was a proxy to ask."""
+        """Whether somebody asked for a connection before that."""
 
     @property
     def peer(self) -> NodeID:

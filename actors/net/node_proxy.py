@@ -135,6 +135,7 @@ class NodeProxy(Engine):
     def started(self, _: Started) -> None:
         """Made for a message, for permanence, or for a connection that is about to attach."""
         self.session.changes = self
+        self.entry.begun = True
         self.entry.outbox.transmit.held = self._held
         self.dialing.proxy = self
         self.entry.outbox.forward_by(own_context(self))

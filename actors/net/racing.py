@@ -205,7 +205,9 @@ class Race:
             if since < began:
                 history.overtaken(other, now)
         self._pending.clear()
-        self.cancel()
+        self._decided = True
+        if self._on > 1:
+            self.cancel()
 
     def _give_up(self) -> None:
         """Whatever hangs has had its time: that is remembered."""

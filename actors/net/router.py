@@ -88,9 +88,10 @@ class Router(Engine):
             return TurnedAway(getattr(refused, "reason", refused.code))
         entry = self.network.table.find(msg.node)
         assert entry is not None
-        entry.wanted = True
         entry.record.denied_at = None  # somebody here knows better than to wait for a newer advert
-        self._tell_proxy(msg.node, DialNow())
+        entry.wanted = True
+        if entry.begun:  # else it looks whether it is wanted when it begins
+            self._tell_proxy(msg.node, DialNow())
         return entry.life.phase.value
 
     @on(SetPermanence)
