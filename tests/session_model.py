@@ -157,8 +157,8 @@ class Bench:
         parts = self.transmit.write(self.now, 0)
         if parts:
             self.to_b.append(b"".join(parts))
-        self.to_b += map(encode, self.transmit.wants)
-        self.transmit.wants = ()
+        while self.transmit.wants:
+            self.to_b.append(encode(self.transmit.wants.popleft()))
 
     def hear_b(self) -> None:
         """The receiver takes one frame."""
@@ -223,7 +223,7 @@ class Bench:
     def pass_time(self, seconds: float) -> None:
         """Deadlines are looked after as the outbox does."""
         self.now += seconds
-        if self.transmit.next_expiry() <= self.now:
+        if self.transmit.expiries.next() <= self.now:
             self.transmit.expire(self.now)
 
     def restart_receiver(self) -> None:

@@ -20,7 +20,7 @@ def link_snapshot(network: Network, entry: Entry) -> LinkSnapshot:
     now, outbox, record = network.clock.now(), entry.outbox, entry.record
     link = entry.session.current if entry.session else None
     liveness = link.liveness if link else None
-    expiry = outbox.transmit.next_expiry()
+    expiry = outbox.transmit.expiries.next()
     return LinkSnapshot(
         peer_id=str(entry.peer),
         path=tuple(

@@ -242,10 +242,8 @@ class Link:
             wrote = in_stream and transmit.unreliable and self._write_unreliable(now)
             if parts is None and not wrote:
                 break
-        if transmit.wants:
-            wants, transmit.wants = transmit.wants, ()
-            for want in wants:
-                self.write(encode(want))
+        while transmit.wants:
+            self.write(encode(transmit.wants.popleft()))
         if self._owes_settled:
             self._owes_settled = False
             self.write(encode(Settled(transmit.settled)))

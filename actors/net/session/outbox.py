@@ -29,8 +29,9 @@ from actors.messages import TransportPrefs
 from actors.net.messages import MAX_FRAME, MAX_LANES, MAX_TARGETS, Kind, Status
 from actors.net.session.conditions import Conditions, Onlooker
 from actors.net.session.demands import Carriers, carriers, reliable
+from actors.net.session.expiries import expires_at
 from actors.net.session.runs import FLAT, Lane, Run, Target
-from actors.net.session.transmit import Transmit, expires_at
+from actors.net.session.transmit import Transmit
 from actors.runtime import Alarm, Clock, Pace, Slot
 
 CAPACITY = 8 << 20
@@ -472,7 +473,7 @@ class Outbox:
     def _expire(self) -> None:
         self._alarm = None
         self.transmit.expire(self.clock.now())
-        self._set_alarm(self.transmit.next_expiry())
+        self._set_alarm(self.transmit.expiries.next())
         self.settled()
         self.pump()
 

@@ -21,6 +21,7 @@ from actors.errors import DELIVERED, SENT, Expired, Failure, Lost, Outcome, Prot
 from actors.net.messages import Kind, Limit, Messages, Refusal, RunHead, Want
 from actors.net.messages import Lane as LaneRecord
 from actors.net.session.conditions import Onlooker
+from actors.net.session.expiries import Expiries
 from actors.net.session.runs import FLAT, Lane, Ledger, Run, Target
 from actors.net.wire import encode_messages
 from actors.recent import Recent
@@ -28,15 +29,13 @@ from actors.recent import Recent
 FRAME_BYTES = 64 << 10
 """Payload at which a frame is full. A larger message has a frame of its own."""
 _HEAD_BYTES = 24 << 10
-_TICKS = 16
-"""Deadlines are looked after in steps of 1/16 s."""
 _NO_CREDIT_NEEDED = frozenset({Kind.REPLY, Kind.CANCEL})
 _VOID = LaneRecord(0, "", "")
 """The lane of replies, and of what is skipped in their place or in that of a Cancel: it knows no credit."""
 _POISON = 3
 _NONE_YET: deque[Any] = deque(maxlen=0)
-"""In the place of queues until there is a first target: an empty one takes 0.8 KiB, and most peers are never told
-anything. It takes nothing in."""
+"""In the place of queues until they are needed, most of them by the first target: an empty one takes 0.8 KiB, and most
+peers are never told anything. It takes nothing in."""
 _encode = msgpack.Encoder().encode
 
 
@@ -53,7 +52,7 @@ class Transmit:
         """From the acceptance of messages until it was heard that they are delivered."""
         self.late = 0
         """Acknowledgements of messages that had expired (S8)."""
-        self.wants: tuple[Want, ...] = ()
+        self.wants: deque[Want] = _NONE_YET
         self.settled = 0
         """Every refusal up to this number has been heard (S7)."""
         self.max_message = inf
@@ -69,14 +68,14 @@ class Transmit:
         """The transport of the current connection."""
         self.held: Callable[[], object] = _unheard
         """Called when something may not go over it, whenever that is found out."""
-        self._held: tuple[Lane, ...] = ()
+        self._held: deque[Lane] = _NONE_YET
         self._next = 1
         self._acknowledged = 0
         self._record: int | None = None
         self._first = (0, 0)
         self._declared: dict[int, None] = {}
         """Lanes that the current connection knows."""
-        self._buckets: dict[int, dict[Run, None]] = {}
+        self.expiries = Expiries()
         self._suspect = (0, 0)
 
     # -- queueing ---------------------------------------------------------------------------------------
@@ -110,7 +109,7 @@ class Transmit:
         if not run.count:
             return
         lane = run.lane
-        self._watch(run)
+        self.expiries.watch(run)
         if run.kind is Kind.CANCEL:
             lane.queue.appendleft(run)
             self._unblock(lane.target)
@@ -194,7 +193,7 @@ class Transmit:
             return None
         if (run.only is not None and not self._carried(run)) or self._affordable(lane.target, run) < run.count:
             return None
-        self._watch(run)
+        self.expiries.watch(run)
         self._number(run)
         return self._frame((run,), now, upto)
 
@@ -231,8 +230,7 @@ class Transmit:
                 lane.ready = False
                 continue
             if run.only is not None and not self._carried(run):
-                self._held += (ready.popleft(),)
-                self.held()
+                self._hold(ready.popleft())
                 continue
             count = self._affordable(lane.target, run)
             if not count:
@@ -285,7 +283,9 @@ class Transmit:
         if not fitting and not target.unacknowledged and not target.wanted:
             target.wanted = True
             assert run.items is not None
-            self.wants += (Want(target.name, len(run.items[0])),)
+            if self.wants is _NONE_YET:
+                self.wants = deque()
+            self.wants.append(Want(target.name, len(run.items[0])))
         return fitting
 
     @staticmethod
@@ -347,8 +347,7 @@ class Transmit:
             lane = lanes[0]
             run = self._next_of(lane, now)
             if run is not None and not self._carried(run):
-                self._held += (lanes.popleft(),)
-                self.held()
+                self._hold(lanes.popleft())
                 continue
             if run is not None:
                 lanes.rotate(-1)
@@ -468,10 +467,16 @@ class Transmit:
         """Whether the current connection may carry it; the number of what has its outcome goes over any."""
         return run.only is None or run.items is None or self.carrier in run.only
 
+    def _hold(self, lane: Lane) -> None:
+        if self._held is _NONE_YET:
+            self._held = deque()
+        self._held.append(lane)
+        self.held()
+
     def _release(self) -> None:
-        held, self._held = self._held, ()
-        for lane in held:
+        for lane in self._held:
             (self.unreliable if lane.unreliable else self._ready).append(lane)
+        self._held.clear()
 
     def _barred(self) -> Iterable[Run]:
         """What waits first for another connection."""
@@ -493,21 +498,16 @@ class Transmit:
 
     # -- endings ----------------------------------------------------------------------------------------
 
-    def next_expiry(self) -> float:
-        """When `expire` should be called next."""
-        return min(self._buckets) / _TICKS if self._buckets else inf
-
     def expire(self, now: float) -> None:
         """Settle what has run out of time, written or not (S8)."""
-        for key in sorted(key for key in self._buckets if key <= now * _TICKS):
-            for run in self._buckets.pop(key):
-                if run.number:
-                    self._bury(run, Expired(maybe_sent=True))
-                    continue
-                self.withdraw(run)
-                queue = run.lane.queue
-                while queue and not queue[0].count:
-                    queue.popleft()
+        for run in self.expiries.due(now):
+            if run.number:
+                self._bury(run, Expired(maybe_sent=True))
+                continue
+            self.withdraw(run)
+            queue = run.lane.queue
+            while queue and not queue[0].count:
+                queue.popleft()
 
     def withdraw(self, run: Run) -> None:
         """Nobody wants these messages any more; they were never written (Q1). Those behind them may fit."""
@@ -528,7 +528,7 @@ class Transmit:
         self._declared.clear()
         self.epoch, self._next, self._acknowledged, self.settled, self._first = epoch, 1, 0, 0, (0, 0)
         self._record, self._suspect = None, (0, 0)
-        self.wants = ()
+        self.wants.clear()
         for target in self.targets.values():
             self._unblock(target)
             target.limit_count = target.limit_size = target.used_count = target.used_size = target.unacknowledged = 0
@@ -553,7 +553,7 @@ class Transmit:
         """Hand over what was never written (D4). It leaves this ledger as if it had not been accepted."""
         runs = [run for lane in self._waiting_lanes() for run in lane.queue if run.count and run.items is not None]
         for run in runs:
-            self._unwatch(run)
+            self.expiries.unwatch(run)
             self.weight -= run.weight
             run.lane.target.weight -= run.weight
             self.ledger.accepted -= run.count
@@ -570,7 +570,7 @@ class Transmit:
         for run in [*self.retained, *waiting]:
             if run.kind is not Kind.REPLY or run.items is None or not run.count:
                 continue
-            self._unwatch(run)
+            self.expiries.unwatch(run)
             self.weight -= run.weight
             run.lane.target.weight -= run.weight
             self.ledger.accepted -= run.count
@@ -592,7 +592,7 @@ class Transmit:
             lane.queue.clear()
             lane.ready = False
         self._ready.clear()
-        self._held = ()
+        self._held.clear()
         self.unreliable.clear()
         for target in self.targets.values():
             target.blocked.clear()
@@ -603,7 +603,7 @@ class Transmit:
             return
         if self._onlooker is not None:
             self._onlooker.settled(run, outcome)
-        self._unwatch(run)
+        self.expiries.unwatch(run)
         weight = run.size + run.count * FLAT
         self.weight -= weight
         run.lane.target.weight -= weight
@@ -635,40 +635,10 @@ class Transmit:
     def _split(self, run: Run, count: int) -> Run:
         head = run.take(count)
         if head.items is not None:
-            self._watch(head)
+            self.expiries.watch(head)
         if not run.count:
-            self._unwatch(run)
+            self.expiries.unwatch(run)
         return head
-
-    # -- deadlines --------------------------------------------------------------------------------------
-
-    def _watch(self, run: Run) -> None:
-        if run.deadline < inf:
-            key = _bucket(run.deadline)
-            bucket = self._buckets.get(key)
-            if bucket is None:
-                self._buckets[key] = {run: None}
-            else:
-                bucket[run] = None
-
-    def _unwatch(self, run: Run) -> None:
-        if run.deadline < inf:
-            key = _bucket(run.deadline)
-            bucket = self._buckets.get(key)
-            if bucket is not None:
-                bucket.pop(run, None)
-                if not bucket:
-                    del self._buckets[key]
-
-
-def _bucket(deadline: float) -> int:
-    """The step after which a deadline is over."""
-    return int(deadline * _TICKS) + 1
-
-
-def expires_at(deadline: float) -> float:
-    """When `expire` has to be called for a message of this deadline, if it is still there."""
-    return _bucket(deadline) / _TICKS
 
 
 def _unheard() -> None: ...
