@@ -10,8 +10,10 @@ import pytest
 import trio
 from proxies import CFG, ID, KEYS, Bench, Item, Journal, Sink, bench, virtual
 
+from actors.errors import Lost
 from actors.events import DialFailed
 from actors.identity import EngineID, NodeKey
+from actors.net.call import Call
 from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.upgrade import UpgradeCfg
 from actors.net.network import NetworkCfg
@@ -196,3 +198,30 @@ async def test_a_name_is_looked_up_anew_for_each_dial(scheme: str) -> None:
             assert [address.in_use for address in a.explain(b.id)] == [True]
         assert journal.numbers() == [1]
         assert len(resolver.asked) >= 2
+
+
+# -- a dial that is withdrawn in the moment in which it is proven ---------------------------------------------
+
+
+@virtual
+async def test_a_link_whose_call_was_withdrawn_is_not_taken_and_the_next_dial_is() -> None:
+    async with bench("a", "b") as nodes:
+        calls = list[Call]()
+
+        def withdrawn_once(call: Call) -> bool:
+            calls.append(call)
+            if len(calls) == 1:
+                call.withdraw()
+            return bool(is_wanted(call))
+
+        is_wanted: Any = vars(Call)["is_wanted"].fget
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Call, "is_wanted", property(withdrawn_once))
+            with pytest.raises(Lost):
+                await nodes["a"].connect(ID["b"], permanent=False)
+            assert nodes.state("a", "b") == "none"
+            assert "ready" not in nodes.running["a"].phases("b")
+            await nodes["a"].connect(ID["b"], permanent=False)
+            await nodes["a"].send(nodes.to("b"), Item(1))
+        assert len(calls) == 2
+        assert nodes.journal("b").numbers() == [1]

@@ -47,8 +47,8 @@ class Window:
     def __init__(self) -> None:
         self._known: dict[int, None] = {}
         self._order: deque[int] | None = None
-        """As they came: the dict knows it, too, but looks for its oldest behind all that were deleted (1.6 us). Made for
-        the first: few connections have any."""
+        """As they came. The dict knows it, too, but looks for its oldest behind all that were deleted, 1.6 us long.
+        Made for the first: few connections have any."""
 
     def is_new(self, number: int) -> bool:
         """Whether it was not seen among the last ones; from now on it was."""
