@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import stat
@@ -573,6 +574,25 @@ async def test_one_client_too_many_is_told_so(monkeypatch: pytest.MonkeyPatch) -
             data = b"".join([chunk async for chunk in stream])
         assert json.decode(data)["code"] == "busy"
         assert (await control.node()).name == "a"
+
+
+async def test_a_process_without_room_for_one_more_file_says_so_once_and_serves_when_it_has(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    accept, full = trio.SocketListener.accept, [OSError(errno.EMFILE, "")] * 3
+
+    async def accept_later(listener: trio.SocketListener) -> trio.SocketStream:
+        await trio.lowlevel.checkpoint()
+        if full:
+            raise full.pop()
+        return await accept(listener)
+
+    monkeypatch.setattr(trio.SocketListener, "accept", accept_later)
+    monkeypatch.setattr("actors.control.server.PAUSE", 0)
+    async with served(FakeNode("a")) as control:
+        assert (await control.node()).name == "a"
+    said = [record.message for record in caplog.records]
+    assert said == ["the control socket takes nobody: this process has too many open files"]
 
 
 # -- bad requests -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +20,15 @@ from actors.control.reading import TOO_LONG, read_request
 from actors.control.sockets import bound_socket
 from actors.control.surface import ControlledNode
 from actors.control.troubled import Troubled
+from transports.errors import in_words
 
 MAX_CLIENTS = 512
 """Connections at once; one more is told `busy`, and closed."""
+PAUSE = 0.1
+"""Seconds after which a client is looked for again that could not be let in."""
 
+_log = logging.getLogger("actors.control")
+_log.addHandler(logging.NullHandler())
 _BUSY = m.Failed(code="busy", what=f"{MAX_CLIENTS} connections to this socket are open", hint="close some")
 _CANCELLED = m.Failed(code="cancelled", what="cancelled by its client")
 
@@ -60,9 +66,23 @@ async def serve_control(
 
     with bound_socket(path) as bound:
         listener = trio.SocketListener(trio.socket.from_stdlib_socket(bound))
-        async with trio.open_nursery() as nursery:
-            await nursery.start(trio.serve_listeners, serve_client, [listener])
+        async with listener, trio.open_nursery() as nursery:
             task_status.started()
+            while True:
+                nursery.start_soon(serve_client, await _accept(listener))
+
+
+async def _accept(listener: trio.SocketListener) -> trio.SocketStream:
+    """The next client. A process without room for one more file has it again when somebody leaves."""
+    told = False
+    while True:
+        try:
+            return await listener.accept()
+        except OSError as error:
+            if not told:
+                _log.warning("the control socket takes nobody: %s", in_words(error), extra={"event": "control-full"})
+            told = True
+            await trio.sleep(PAUSE)
 
 
 class _Client:
