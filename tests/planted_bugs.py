@@ -216,8 +216,8 @@ INVENTED = (
     Bug(
         name="written-but-surely-not-sent",
         module=_TRANSMIT,
-        right="                if run.number:\n                    self._bury(run, Expired(maybe_sent=True))\n",
-        wrong="                if run.number:\n                    self._bury(run, Expired(maybe_sent=False))\n",
+        right="            if run.number:\n                self._bury(run, Expired(maybe_sent=True))\n",
+        wrong="            if run.number:\n                self._bury(run, Expired(maybe_sent=False))\n",
         undoes="what was written and expires was perhaps sent (S8, O2)",
         breaks=("P1",),
         needs="a message that expires between the mailbox and its acknowledgement",

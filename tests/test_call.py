@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,11 +13,13 @@ import trio.testing
 from running import NODE, PEER, running
 
 from actors.engine import Engine
+from actors.errors import SendError
 from actors.identity import EngineID
 from actors.net.call import Call, Dialed, DialFailed
 from actors.net.transport_protocol import MakeConnection, TransportProtocol
 from actors.net.vocabulary import Dial
 from transports.addresses import TCPAddress
+from transports.base import Stream
 
 
 def test_it_is_wanted_until_it_comes_out_or_is_withdrawn() -> None:
@@ -76,16 +79,35 @@ class Connection(Engine):
 
     async def port(self) -> None:
         self.claim(self.call)
+        self.call.begin(lambda: None)
         try:
             await trio.sleep_forever()
         finally:
             self.call.end(DialFailed("cancelled"))
 
 
-def protocol(make_connection: MakeConnection) -> TransportProtocol:
+class Slow:
+    """A listener that takes two steps to close."""
+
+    async def accept(self) -> Stream:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+        await trio.lowlevel.checkpoint()
+
+
+def protocol(
+    make_connection: MakeConnection, serve: Callable[[], Awaitable[None]] | None = None, *listeners: Any
+) -> TransportProtocol:
     network: Any = SimpleNamespace()
-    transport: Any = SimpleNamespace(scheme="tcp", serve=None)
-    return TransportProtocol(network=network, transport=transport, listeners=(), make_connection=make_connection)
+    transport: Any = SimpleNamespace(scheme="tcp", serve=serve)
+    return TransportProtocol(network=network, transport=transport, listeners=listeners, make_connection=make_connection)
+
+
+def connection(_: object, begin: Any, claim: Callable[[Call], object]) -> Engine:
+    return Connection(call=begin.call, claim=claim)
 
 
 def dial(call: Call) -> Dial:
@@ -106,9 +128,6 @@ async def test_a_transport_that_crashes_over_it_ends_it(autojump_clock: trio.tes
 
 @pytest.mark.parametrize("steps", range(10))
 async def test_a_transport_that_ends_leaves_none_behind(autojump_clock: trio.testing.MockClock, steps: int) -> None:
-    def connection(_: object, begin: Any, claim: Callable[[Call], object]) -> Engine:
-        return Connection(call=begin.call, claim=claim)
-
     async with running() as runtime:
         engine = runtime.spawn(protocol(connection), "transport.tcp", reserved=True)
         await trio.testing.wait_all_tasks_blocked()
@@ -122,3 +141,51 @@ async def test_a_transport_that_ends_leaves_none_behind(autojump_clock: trio.tes
             cell.cancel()
             with trio.fail_after(1):
                 assert isinstance(await call.outcome(), DialFailed)
+
+
+@pytest.mark.parametrize("listeners", [(), (Slow(),)])
+@pytest.mark.parametrize("steps", range(10))
+async def test_a_transport_whose_port_breaks_leaves_none_behind(
+    autojump_clock: trio.testing.MockClock, steps: int, listeners: tuple[Slow, ...]
+) -> None:
+    for _ in range(10):  # the order of tasks
+        broken = trio.Event()
+
+        async def serve(broken: trio.Event = broken) -> None:
+            await broken.wait()
+            raise RuntimeError("as told")
+
+        async with running() as runtime:
+            engine = runtime.spawn(protocol(connection, serve, *listeners), "transport.tcp", reserved=True)
+            await trio.testing.wait_all_tasks_blocked()
+            broken.set()
+            for _ in range(steps):
+                await trio.lowlevel.checkpoint()
+            call = Call()
+            with suppress(SendError):
+                await runtime.ask(engine, dial(call))
+                with trio.move_on_after(1):
+                    await call.outcome()
+                assert call._cancel is not None or not call.is_wanted, "nobody makes it, and nobody says so"
+
+
+async def test_dials_that_wait_for_a_transport_that_fails_for_good_are_refused(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    def crash(*_: object) -> Engine:
+        raise RuntimeError("as told")
+
+    refused = list[SendError]()
+    async with running() as runtime:
+        engine = runtime.spawn(protocol(crash), "transport.tcp", reserved=True)
+
+        async def ask() -> None:
+            try:
+                await runtime.ask(engine, dial(Call()))
+            except SendError as error:
+                refused.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(8):
+                nursery.start_soon(ask)
+    assert len(refused) == 8

@@ -18,11 +18,14 @@ from actors.net.connecting.backoff import BackoffCfg
 from actors.net.connecting.upgrade import UpgradeCfg
 from actors.net.network import NetworkCfg
 from actors.net.proving.adverts import NodeAdvert
+from actors.net.transport_connection import TransportConnection
 from actors.node import open_node
 from actors.snapshots import AddressSnapshot
+from actors.testing.virtual.runner import run_virtual
 from transports.addresses import TransportAddress
 from transports.base import Listener, Stream
 from transports.errors import AddressError, ConnectFailed
+from transports.memory.connection import Connection
 from transports.schemes import LOOPBACK, SCHEMES
 
 FAR = NodeKey.from_seed(b"f" * 32)
@@ -209,8 +212,9 @@ async def test_a_link_whose_call_was_withdrawn_is_not_taken_and_the_next_dial_is
         calls = list[Call]()
 
         def withdrawn_once(call: Call) -> bool:
+            """Looked at when its handshake begins, and when its link is to be taken: then the first is withdrawn."""
             calls.append(call)
-            if len(calls) == 1:
+            if len(calls) == 2:
                 call.withdraw()
             return bool(is_wanted(call))
 
@@ -223,5 +227,31 @@ async def test_a_link_whose_call_was_withdrawn_is_not_taken_and_the_next_dial_is
             assert "ready" not in nodes.running["a"].phases("b")
             await nodes["a"].connect(ID["b"], permanent=False)
             await nodes["a"].send(nodes.to("b"), Item(1))
-        assert len(calls) == 2
+        assert len(calls) == 4
         assert nodes.journal("b").numbers() == [1]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_move_that_fails_at_once_leaves_no_handshake_behind_for_the_link_that_stands(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The proxy reads that a handshake began when it is over already, and would wait for its end after the next cut."""
+
+    async def main() -> None:
+        async with bench("a", "b") as nodes:
+            await nodes.link("a", "b")
+            made = list[Connection]()
+            monkeypatch.setattr(nodes.wires, "connected", made.append, raising=False)
+            prove = TransportConnection._prove
+
+            async def reset_before(self: TransportConnection, *details: Any) -> None:
+                made[-1].cut()
+                await prove(self, *details)
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(TransportConnection, "_prove", reset_before)
+                await nodes["a"].migrate(ID["b"], "memory")
+                await trio.sleep(30)
+            assert await up(nodes) < 60
+
+    run_virtual(main, seed=seed)

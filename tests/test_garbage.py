@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 import trio
 from loopback import Live, Question, in_time, live
+from running import running
 
 from actors.engine import Engine, on
 from actors.identity import NodeKey
-from actors.messages import Message
+from actors.messages import Local, Message
 from actors.testing.stranger import stranger_at
 
 TIMES = 10
@@ -81,3 +83,34 @@ async def test_a_link_that_is_cut_leaves_nothing_for_the_collector() -> None:
                 assert await other.node.ask(at.sink, Question(number)) == -number
             await trio.testing.wait_all_tasks_blocked()
             assert gc.collect() < TIMES
+
+
+class Came(Local[None]):
+    """Leads back to its engine."""
+
+    by: Callable[[], object]
+
+
+class Host(Engine):
+    """Ends when something has come."""
+
+    @on(Came)
+    def came(self, _: Came) -> None:
+        self.stop()
+
+    async def port(self) -> None:
+        self.post(Came(self.port))
+        await trio.sleep_forever()
+
+
+async def test_an_engine_is_freed_though_a_message_that_is_shown_of_it_leads_back_to_it() -> None:
+    async with running() as runtime:
+        cell = runtime.find(runtime.spawn(Host(), "host").name)
+        assert cell is not None
+        left = weakref.ref(cell)
+        await cell.gone.wait()
+        assert cell.work.last, "it is shown"
+        del cell
+        await trio.testing.wait_all_tasks_blocked()
+        gc.collect()
+        assert left() is None

@@ -205,9 +205,10 @@ class NodeProxy(Engine):
 
     @on(HandshakeStarted)
     def handshake_started(self, msg: HandshakeStarted) -> None:
-        """An address answers; now it has to prove itself."""
-        self.state.handshakes |= {msg.call}
-        self._step(Event.HANDSHAKE_STARTED, "handshake")
+        """An address answers; now it has to prove itself. Unless that is over already, since this was written."""
+        if msg.call.is_wanted:
+            self.state.handshakes |= {msg.call}
+            self._step(Event.HANDSHAKE_STARTED, "handshake")
 
     @on(AttemptOver)
     def attempt_over(self, _: AttemptOver) -> None:

@@ -88,8 +88,12 @@ class Race:
             self._next_stage = start + following[0].delay if following else inf
             cut_short = await self._run(race)
             if not self._decided:
-                self.timed_out = cut_short and self._dialing.network.clock.now() >= self._until
+                self.timed_out = cut_short and self._is_over(self._dialing.network.clock.now())
                 self._give_up()
+
+    def _is_over(self, now: float) -> bool:
+        """Whether it was cut short for good, also if it was given more time in that very moment; else for a stage."""
+        return now < self._next_stage or now >= self._until
 
     async def _run(self, schedule: Schedule) -> bool:
         """Whether it was ended. The first dial, which is most often the only one, needs no task of its own."""
@@ -167,7 +171,7 @@ class Race:
         self._pending[url] = now()
         outcome = await self._connect(address)
         if isinstance(outcome, Failed):
-            del self._pending[url]
+            self._pending.pop(url, None)  # another may have won in this moment
             dialing.failed(url, outcome, moving=self._moving)
             failed.set()
             self._note(url, outcome)
@@ -187,7 +191,7 @@ class Race:
         call = Call()
         record.ends += 1
         try:
-            await proxy.send(transport_engine(address.scheme), dialing.dial(proxy, address, call))
+            await proxy.ask(transport_engine(address.scheme), dialing.dial(proxy, address, call))
             return await call.outcome()
         except SendError as error:
             return Failed(str(error))

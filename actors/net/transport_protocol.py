@@ -72,11 +72,14 @@ class TransportProtocol(Engine):
                     nursery.start_soon(self._accept, listener)
                 await trio.sleep_forever()
         finally:
-            for each in self.unclaimed:
-                each.abort()
             with trio.CancelScope(shield=True):
                 for listener in self.listeners:
                     await listener.aclose()
+
+    def _ended(self) -> None:
+        """Connections that have begun have ended before; nobody else will look after these."""
+        for each in self.unclaimed:
+            each.abort()
 
     async def _accept(self, listener: Listener) -> None:
         while True:

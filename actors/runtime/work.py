@@ -28,7 +28,7 @@ _LIGHT: Final = 4096
 """Bytes up to which a message is kept to be shown; of a heavier one its type has to do."""
 
 
-class Handled(Struct, frozen=True, gc=False):
+class Handled(Struct, frozen=True):
     """A message that was handled, and how long that took; None: it crashed."""
 
     at: float

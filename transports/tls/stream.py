@@ -159,13 +159,12 @@ class TlsStream:
                     return count
                 continue
             except ssl.SSLZeroReturnError:
-                self._ended = True
-                return count
+                got = b""
             except ssl.SSLError as error:
                 raise self._lost(error) from error
             self._look()
             if not got:
-                self._ended = True
+                self._ended, self._dry = True, False  # who waits for more learns it at once, whatever the socket says
                 return count
             count += int(got)
         self._dry = False
