@@ -163,6 +163,18 @@ MENDED = (
         found_by="moves",
         seeds=(53, 93, 146),
     ),
+    Bug(
+        name="the-dead-shake-hands",
+        module=_PROXY,
+        right="        if msg.call.is_wanted:\n",
+        wrong="        if True:\n",
+        undoes="that the handshake of a call has begun does not count when the call is over (C7)",
+        fix=True,
+        breaks=("P6",),
+        needs="a dial beside a link that breaks as it is made, and then the link breaks",
+        found_by="stillborn",
+        seeds=(1, 6, 9),
+    ),
 )
 
 # -- never written so -------------------------------------------------------------------------------------

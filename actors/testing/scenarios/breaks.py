@@ -38,6 +38,24 @@ class CutOne(Fault):
             connection.cut(ends[self.noticed_by] if self.noticed_by else None)
 
 
+class Stillborn(Fault):
+    """The next so many connections of two nodes break as they are made."""
+
+    one: str
+    other: str
+    count: int
+
+    async def apply(self, sim: Simulation) -> None:
+        left, pair = [None] * self.count, {self.one, self.other}
+
+        def made(connection: Connection) -> None:
+            if left and {connection.dialer.host, connection.acceptor.host} == pair:
+                left.pop()
+                connection.cut()
+
+        sim.network.on_connect.append(made)
+
+
 class Swallow(Fault):
     """From now on nothing arrives on the network's so-many-th connection."""
 
