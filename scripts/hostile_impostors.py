@@ -13,10 +13,11 @@ from msgspec import Struct
 from actors.identity import NodeID, NodeKey
 from actors.net.messages import Proof
 from actors.net.proving.handshake import HandshakeFailed
-from actors.net.proving.transcript import Channel, Transcript
+from actors.net.proving.transcript import Transcript
 from actors.net.wire import LENGTH, UNSIGNED, encode, signed, unsigned
 from actors.testing.stranger import Stranger, honest_dialer
 from transports.base import receive_frame
+from transports.channels import PLAIN, Channel
 
 
 class Impostor:
@@ -62,7 +63,7 @@ class Thief:
 
     async def listen(self, stranger: Stranger) -> None:
         """The honest one."""
-        channel = _channel(stranger)
+        channel = stranger.stream.channel
         self._request = honest_dialer(self.key, self.to, channel=stranger.stream.channel).request()
         await stranger.send(self._request)
         self._proof = proof_for(self._request, await frame_of(stranger), channel, self.key)
@@ -84,7 +85,7 @@ class Thief:
         """What somebody honest signs for the connection that he has, and not for this one."""
         request = self._new_request()
         await stranger.send(request)
-        other = Channel(0, b"") if _channel(stranger).kind else Channel(1, bytes(32))
+        other = PLAIN if stranger.stream.channel.kind else Channel(1, bytes(32))
         return proof_for(request, await frame_of(stranger), other, self.key)
 
     async def relay_elsewhere(self, stranger: Stranger) -> bytes:
@@ -99,10 +100,6 @@ class Thief:
     async def _ask(self, stranger: Stranger) -> bytes:
         await stranger.send(self._new_request())
         return await frame_of(stranger)
-
-
-def _channel(stranger: Stranger) -> Channel:
-    return Channel(stranger.stream.channel.kind, stranger.stream.channel.digest)
 
 
 async def come_in_thousands(address: str, to: NodeID, count: int, random: Random) -> int:

@@ -8,6 +8,7 @@ from actors.identity import Incarnation, NodeID, NodeKey
 from actors.net import wire
 from actors.net.messages import Accepted, ConnectionID, ConnectOk, Frame
 from actors.net.proving.handshake import Acceptor, Dialer, Proven
+from transports.channels import Channel
 
 ALICE = NodeKey.from_seed(bytes(range(32)))
 BOB = NodeKey.from_seed(bytes(range(32, 64)))
@@ -56,8 +57,7 @@ def dialer(**options: Unpack[DialerOptions]) -> Dialer:
         nonce=options.get("nonce", b"d" * 32),
         adverts=options.get("adverts", (3, 4)),
         max_frame=options.get("max_frame", 1 << 20),
-        channel_kind=channel[0],
-        channel_digest=channel[1],
+        channel=Channel(*channel),
         versions=options.get("versions", (1, 1)),
         retry_caps=options.get("retry_caps", (30.0, 600.0)),
     )
@@ -72,8 +72,7 @@ def acceptor(**options: Unpack[AcceptorOptions]) -> Acceptor:
         incarnation=options.get("incarnation", BOB_RUN),
         nonce=options.get("nonce", b"a" * 32),
         max_frame=options.get("max_frame", 1 << 19),
-        channel_kind=channel[0],
-        channel_digest=channel[1],
+        channel=Channel(*channel),
         adverts=lambda _: adverts,
         versions=options.get("versions", (1, 1)),
     )

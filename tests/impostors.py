@@ -135,8 +135,7 @@ def acceptor(key: NodeKey, channel: Channel) -> Acceptor:
         incarnation=Incarnation(1, 1),
         nonce=b"a" * 32,
         max_frame=1 << 20,
-        channel_kind=channel.kind,
-        channel_digest=channel.digest,
+        channel=channel,
         adverts=lambda _: (0, 0),
     )
 

@@ -25,7 +25,7 @@ from actors.net.messages import (
     Proof,
 )
 from actors.net.proving.handshake import HandshakeFailed
-from actors.net.proving.transcript import Channel
+from transports.channels import Channel
 
 
 def test_four_steps_prove_both_nodes_to_each_other() -> None:

@@ -27,7 +27,8 @@ from actors.identity import Incarnation
 from actors.net import wire
 from actors.net.messages import ConnectionID, ConnectOk, ConnectRequest, Denied, HandshakeRefused, Proof
 from actors.net.proving.handshake import Acceptor, Dialer, HandshakeFailed
-from actors.net.proving.transcript import Channel, Transcript
+from actors.net.proving.transcript import Transcript
+from transports.channels import Channel
 
 STOPPED = (HandshakeFailed, ProtocolError)
 

@@ -14,6 +14,7 @@ from actors.net.messages import ConnectionID
 from actors.net.proving.handshake import Dialer, HandshakeFailed
 from actors.node import Node, open_node
 from transports.base import receive_frame
+from transports.channels import PLAIN
 
 DAY_MS = 86_400_000
 
@@ -121,7 +122,7 @@ async def _claim(nodes: Bench, boot: int) -> str:
     """A stranger proves to be h, and says that it knows another run of b. What it is told."""
     stranger = await stranger_at(nodes, "b")
     accepted = ConnectionID(Incarnation(boot, 1), 0)
-    options = {"nonce": b"n" * 32, "adverts": (0, 0), "max_frame": 1 << 20, "channel_kind": 0, "channel_digest": b""}
+    options = {"nonce": b"n" * 32, "adverts": (0, 0), "max_frame": 1 << 20, "channel": PLAIN}
     run = Incarnation(1, 1)
     dialer = Dialer(KEYS["h"], ID["b"], incarnation=run, dial=1, accepted=accepted, **options)  # type: ignore[arg-type]
     await stranger.send(dialer.request())

@@ -36,8 +36,7 @@ def dialer_of(versions: tuple[int, int], to: str) -> Dialer:
         nonce=b"n" * 32,
         adverts=(0, 0),
         max_frame=1 << 20,
-        channel_kind=PLAIN.kind,
-        channel_digest=PLAIN.digest,
+        channel=PLAIN,
         versions=versions,
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Final
 
 from msgspec import Struct
 
@@ -18,20 +17,27 @@ class ChannelKind(IntEnum):
     """TLS that a front ends before us."""
 
 
-PROVES_SERVER: Final = (ChannelKind.TLS, ChannelKind.QUIC)
-"""Who dialed has compared the key that the server holds with the node that it means: what comes is that node's word."""
-
-
 class Channel(Struct, frozen=True, gc=False):
     """What the handshake signs of the connection it runs on (PROTOCOL H3).
 
     `digest` is the SHA-256 of the server's certificate (DER) as this side sees or serves it; empty for PLAIN. `key` is
     the key in that certificate, where this side dialed: the server holds it, and is the node of that name or nobody.
+    Raises ValueError if kind and digest do not fit together.
     """
 
-    kind: ChannelKind
+    kind: int
+    """A ChannelKind."""
     digest: bytes = b""
     key: bytes = b""
+
+    def __post_init__(self) -> None:
+        if self.kind not in range(4) or len(self.digest) != (32 if self.kind else 0):
+            raise ValueError(f"no channel of kind {self.kind} has a digest of {len(self.digest)} bytes")
+
+    @property
+    def speaks_for_server(self) -> bool:
+        """Whether what the server says over it needs no signature: who dialed has compared its key."""
+        return self.kind in (ChannelKind.TLS, ChannelKind.QUIC)
 
 
 PLAIN = Channel(ChannelKind.PLAIN)

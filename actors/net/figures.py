@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from math import isinf
 
+from msgspec.structs import asdict
+
 from actors.identity import NodeID
 from actors.net.connecting.selection import Choice
 from actors.net.door import Door
 from actors.net.network import Entry, Network, Outlook
 from actors.net.offers import choices_for
 from actors.net.session.outbox import Outbox
-from actors.net.session.runs import Ledger
 from actors.snapshots import AddressSnapshot, DoorSnapshot, LedgerSnapshot, LinkSnapshot, ProxySnapshot, StepSnapshot
 from transports.addresses import TransportAddress
 
@@ -56,7 +57,7 @@ def _ledger(entry: Entry) -> LedgerSnapshot:
 
 def whole_ledger(network: Network) -> LedgerSnapshot:
     """Of all links of the node, those included that are gone."""
-    past = LedgerSnapshot(**{field: getattr(network.past, field) for field in Ledger.__struct_fields__})
+    past = LedgerSnapshot(**asdict(network.past))
     ledgers = [past, *(_ledger(entry) for entry in network.table)]
     fields = LedgerSnapshot.__struct_fields__
     return LedgerSnapshot(**{field: sum(getattr(ledger, field) for ledger in ledgers) for field in fields})

@@ -35,7 +35,6 @@ from actors.net.vocabulary import (
     transport_engine,
 )
 from transports.base import Stream, Transport, receive_frame, send_all
-from transports.channels import PROVES_SERVER
 from transports.errors import ConnectionLost, FrameError, NotSpoken, TransportError
 from transports.frames import FrameBuffer
 
@@ -122,7 +121,7 @@ class TransportConnection(Engine):
                 return barred
             stream = await self.transport.dial(msg.address)
             self.stream = stream
-            if stream.channel.kind in PROVES_SERVER and stream.channel.key != bytes(msg.peer):
+            if stream.channel.speaks_for_server and stream.channel.key != bytes(msg.peer):
                 return DialFailed("wrong_key: the certificate there is another node's")  # before a byte is signed
             due = self.now + self.network.cfg.handshake_timeout
             alarm = self.network.clock.call_at(due, partial(self._too_slow, msg.call))
@@ -167,8 +166,7 @@ class TransportConnection(Engine):
             nonce=network.nonce(),
             adverts=msg.adverts,
             max_frame=network.cfg.max_frame,
-            channel_kind=stream.channel.kind,
-            channel_digest=stream.channel.digest,
+            channel=stream.channel,
         )
         await self.send(msg.proxy, HandshakeStarted(msg.call))
         await send_all(stream, dialer.request())
@@ -234,8 +232,7 @@ class TransportConnection(Engine):
             incarnation=network.incarnation,
             nonce=network.nonce(),
             max_frame=network.cfg.max_frame,
-            channel_kind=stream.channel.kind,
-            channel_digest=stream.channel.digest,
+            channel=stream.channel,
             adverts=network.versions,
         )
         request = await receive_frame(stream, frames)

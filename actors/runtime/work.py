@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import inf
-from typing import Final
-
-from msgspec import Struct
+from typing import Final, NamedTuple
 
 from actors.identity import EngineID
 from actors.recent import Recent
@@ -28,7 +26,7 @@ _LIGHT: Final = 4096
 """Bytes up to which a message is kept to be shown; of a heavier one its type has to do."""
 
 
-class Handled(Struct, frozen=True):
+class Handled(NamedTuple):
     """A message that was handled, and how long that took; None: it crashed."""
 
     at: float

@@ -38,8 +38,7 @@ def honest_dialer(
         nonce=nonce,
         adverts=(0, 0),
         max_frame=_LARGEST,
-        channel_kind=channel.kind,
-        channel_digest=channel.digest,
+        channel=channel,
     )
 
 

@@ -33,8 +33,9 @@ from actors.net.messages import (
     OverCapacity,
     Proof,
 )
-from actors.net.proving.transcript import Channel, Transcript
+from actors.net.proving.transcript import Transcript
 from actors.net.wire import UNSIGNED, unsigned
+from transports.channels import Channel
 
 UNSIGNED_RETRY_CAP = 30.0
 """Seconds that a stranger's hint can hold up the next attempt, at most (PROTOCOL H7)."""
@@ -141,8 +142,7 @@ class Dialer(_Steps):
         nonce: bytes,
         adverts: tuple[int, int],
         max_frame: int,
-        channel_kind: int,
-        channel_digest: bytes,
+        channel: Channel,
         versions: tuple[int, int] = VERSIONS,
         retry_caps: tuple[float, float] = (UNSIGNED_RETRY_CAP, SIGNED_RETRY_CAP),
     ) -> None:
@@ -150,7 +150,7 @@ class Dialer(_Steps):
         self.peer = dst
         self.connection = ConnectionID(incarnation, dial)
         self._key = key
-        self._channel = Channel(channel_kind, channel_digest)
+        self._channel = channel
         self._versions = versions
         self._hint_cap, self._signed_cap = retry_caps
         self._wish = max_frame
@@ -247,8 +247,7 @@ class Acceptor(_Steps):
         incarnation: Incarnation,
         nonce: bytes,
         max_frame: int,
-        channel_kind: int,
-        channel_digest: bytes,
+        channel: Channel,
         adverts: Callable[[NodeID], tuple[int, int]],
         versions: tuple[int, int] = VERSIONS,
     ) -> None:
@@ -257,7 +256,7 @@ class Acceptor(_Steps):
         self._incarnation = incarnation
         self._nonce = _fresh(nonce)
         self._wish = max_frame
-        self._channel = Channel(channel_kind, channel_digest)
+        self._channel = channel
         self._adverts = adverts
         self._versions = versions
 

@@ -8,7 +8,7 @@ from struct import Struct as Layout
 
 from msgspec import Struct
 
-from transports.channels import PROVES_SERVER
+from transports.channels import Channel
 
 DOMAIN = b"trio-actors/1 connect\0"
 """Begins every string that a handshake signs, and no other (PROTOCOL H10)."""
@@ -29,26 +29,6 @@ class Role(Enum):
 
 def _sized(part: bytes) -> bytes:
     return _U32.pack(len(part)) + part
-
-
-class Channel(Struct, frozen=True, gc=False):
-    """What carries the connection: 0 plain, 1 TLS, 2 QUIC, 3 TLS ended by a front.
-
-    `digest` is the SHA-256 of the server's certificate as this side sees or serves it; empty for plain.
-    Raises ValueError if the two do not fit together.
-    """
-
-    kind: int
-    digest: bytes
-
-    def __post_init__(self) -> None:
-        if self.kind not in range(4) or len(self.digest) != (32 if self.kind else 0):
-            raise ValueError(f"no channel of kind {self.kind} has a digest of {len(self.digest)} bytes")
-
-    @property
-    def speaks_for_server(self) -> bool:
-        """Whether what comes over it needs no signature of the server's any more."""
-        return self.kind in PROVES_SERVER
 
 
 class Transcript(Struct, frozen=True, gc=False):

@@ -553,10 +553,7 @@ class Transmit:
         """Hand over what was never written (D4). It leaves this ledger as if it had not been accepted."""
         runs = [run for lane in self._waiting_lanes() for run in lane.queue if run.count and run.items is not None]
         for run in runs:
-            self.expiries.unwatch(run)
-            self.weight -= run.weight
-            run.lane.target.weight -= run.weight
-            self.ledger.accepted -= run.count
+            self._disown(run)
         self._drop_queues()
         return runs
 
@@ -570,13 +567,17 @@ class Transmit:
         for run in [*self.retained, *waiting]:
             if run.kind is not Kind.REPLY or run.items is None or not run.count:
                 continue
-            self.expiries.unwatch(run)
-            self.weight -= run.weight
-            run.lane.target.weight -= run.weight
-            self.ledger.accepted -= run.count
+            self._disown(run)
             taken.append(Run(run.lane, run.kind, run.deadline, run.items))
             run.items, run.count, run.size = None, 0, 0
         return taken
+
+    def _disown(self, run: Run) -> None:
+        """As if its messages had not been accepted here."""
+        self.expiries.unwatch(run)
+        self.weight -= run.weight
+        run.lane.target.weight -= run.weight
+        self.ledger.accepted -= run.count
 
     def close(self, reason: str) -> None:
         """Settle everything: unwritten Lost(False), written Lost(True) (P4)."""

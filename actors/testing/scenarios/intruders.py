@@ -15,7 +15,7 @@ from actors.net.messages import Accepted, ConnectOk, ConnectRequest, Denied, Inc
 from actors.net.network import NetworkCfg
 from actors.net.proving.adverts import NodeAdvert
 from actors.net.proving.handshake import Acceptor
-from actors.net.proving.transcript import Channel, Transcript
+from actors.net.proving.transcript import Transcript
 from actors.net.wire import decode, encode, signed, unsigned
 from actors.testing.cluster.hosts import key_of
 from actors.testing.cluster.simulation import Simulation
@@ -24,6 +24,7 @@ from actors.testing.history.records import LinkUp
 from actors.testing.scenarios.cast import Item, Question, Traffic, cast
 from actors.testing.scenarios.registry import scenario
 from actors.testing.scenarios.strangers import Front, Line, chance_bytes, stranger_key
+from transports.channels import PLAIN
 from transports.errors import ConnectionLost, TransportError
 
 # -- many -------------------------------------------------------------------------------------------------
@@ -131,8 +132,7 @@ def _acceptor(sim: Simulation, key: NodeKey) -> Acceptor:
         incarnation=Incarnation(1, 1),
         nonce=chance_bytes(sim, "acceptor"),
         max_frame=1 << 20,
-        channel_kind=0,
-        channel_digest=b"",
+        channel=PLAIN,
         adverts=lambda _: (0, 0),
     )
 
@@ -316,6 +316,6 @@ class InAnothersName(Fault):
     def _proof(self, sim: Simulation, reply: bytes) -> bytes:
         if self.how == "skips the proof":
             return encode(Resume(1, 0, [], 8, 1 << 16, []))
-        transcript = Transcript(self._claim(sim)[4:], unsigned(reply[4:]), Channel(0, b""))
+        transcript = Transcript(self._claim(sim)[4:], unsigned(reply[4:]), PLAIN)
         signature = stranger_key("forger").sign(transcript.dialing(1, True))
         return encode(Proof(1, True, bytes(64) if self.how == "no key" else signature))

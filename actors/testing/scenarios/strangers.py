@@ -24,6 +24,7 @@ from actors.testing.cluster.watch import digest
 from actors.testing.history.records import Accepted, Began, Ended
 from transports.addresses import MemoryAddress
 from transports.base import receive_frame, send_all
+from transports.channels import PLAIN
 from transports.errors import ConnectionLost, ListenerClosed, TransportError
 from transports.frames import FrameBuffer
 from transports.memory.connection import MemoryStream
@@ -190,8 +191,7 @@ class Liar:
             nonce=chance_bytes(self.sim, self._host),
             adverts=(0, 0),
             max_frame=1 << 20,
-            channel_kind=0,
-            channel_digest=b"",
+            channel=PLAIN,
         )
 
     async def connect(self, to: str) -> Resume:
